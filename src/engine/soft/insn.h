@@ -98,12 +98,11 @@ struct insn {
 	uint8_t seg;      /* segment of the memory operand (also of string sources): ES..GS, default or override */
 	uint8_t nopnd;
 	struct opnd o[4];
-	int64_t imm2;     /* ENTER's level, a far pointer's selector, EXTRQ/INSERTQ's second byte */
-	void *link;       /* the interpreter's: a cached successor block */
 	uint8_t cc;       /* condition number 0..15 of Jcc, SETcc, CMOVcc */
 	uint8_t code;     /* enum code_size it was decoded for */
 	uint8_t vl;       /* VEX/EVEX vector length in bytes, 0 without */
 	uint8_t modrm;    /* the ModRM byte, for x87 and groups */
+	uint32_t imm2;    /* ENTER's level, a far pointer's selector */
 };
 
 /* Decodes the instruction at bytes[0..len). Returns its length (1..15) and fills *out.
