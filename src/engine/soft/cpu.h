@@ -48,8 +48,9 @@ struct fpu {
 };
 
 struct tlb; /* mmu.h */
+struct tlb_state;
+struct jump_entry;
 struct soft_vm;
-struct block;
 
 struct cpu {
 	/* What nearly every instruction touches */
@@ -74,6 +75,7 @@ struct cpu {
 	struct x86_seg seg[SEG_COUNT], tr, ldtr;
 	struct x86_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, xcr0, efer;
+	uint64_t pdpte[4];      /* PAE paging outside long mode: loaded with CR3 (SDM 3A 4.4.1) */
 	uint64_t dr[4], dr6, dr7;
 	uint64_t star, lstar, cstar, fmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
@@ -93,10 +95,12 @@ struct cpu {
 	uint8_t exit_kind;      /* why the run loop has to return, with EXITREQ_RETURN */
 	char exit_reason[160];
 
-	struct tlb *tlb_sets;   /* mmu.c's */
-	unsigned tlb_cur;
-	void *jump_cache;       /* block.c's */
-	struct block *single;   /* block.c's: one-instruction block for stepping */
+	uint32_t db_hits;       /* data breakpoints (DR6 bits 3:0) hit by the running instruction */
+
+	struct tlb_state *mmu;          /* tlb.h */
+	struct jump_entry *jump_cache;  /* block.c: linear address to block */
+	uint64_t jump_ctx;              /* block.c: what an entry must carry to be valid now */
+	struct insn *single;            /* block.c: one instruction, for stepping */
 
 	unsigned id;
 	struct soft_vm *vm;

@@ -1,0 +1,397 @@
+/* block.c - making, finding and killing decoded blocks. */
+#include "engine/soft/block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "engine/soft/cpuid.h"
+#include "engine/soft/interp.h"
+#include "engine/soft/tlb.h"
+
+#define HASH_SIZE (1u << 16)
+#define ARENA_SIZE (48u << 20)
+#define JUMP_BITS 13
+#define JUMP_SIZE (1u << JUMP_BITS)
+
+/* The jump cache maps a linear address to its block while ctx (address space contents,
+ * code size, privilege) is the same as when the entry was made. */
+struct jump_entry {
+	uint64_t lin;
+	uint64_t ctx;
+	struct block *block;
+};
+
+static inline struct jump_entry *jump_slot(const struct cpu *c, uint64_t lin)
+{
+	return &c->jump_cache[(lin ^ lin >> JUMP_BITS) & (JUMP_SIZE - 1)];
+}
+
+void block_context_changed(struct cpu *c)
+{
+	c->jump_ctx = (uint64_t)tlb_cur(c)->gen << 8 | (unsigned)c->code << 1 | (c->cpl == 3);
+}
+
+static void *reserve(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int block_vm_init(struct soft_vm *vm)
+{
+	for (unsigned n = 0; n < vm->mem->nslots; n++) {
+		const struct mem_slot *s = &vm->mem->slots[n];
+		if ((s->gpa + s->len) >> 12 > vm->npages)
+			vm->npages = (s->gpa + s->len) >> 12;
+	}
+	pthread_mutex_init(&vm->code_lock, NULL);
+	vm->pages = reserve(vm->npages * sizeof(*vm->pages));
+	vm->hash = reserve(HASH_SIZE * sizeof(*vm->hash));
+	vm->arena = reserve(ARENA_SIZE);
+	return vm->pages && vm->hash && vm->arena ? 0 : -ENOMEM;
+}
+
+void block_vm_fini(struct soft_vm *vm)
+{
+	if (vm->pages)
+		munmap(vm->pages, vm->npages * sizeof(*vm->pages));
+	if (vm->hash)
+		munmap(vm->hash, HASH_SIZE * sizeof(*vm->hash));
+	if (vm->arena)
+		munmap(vm->arena, ARENA_SIZE);
+	pthread_mutex_destroy(&vm->code_lock);
+}
+
+int block_cpu_init(struct cpu *c)
+{
+	c->jump_cache = calloc(JUMP_SIZE, sizeof(*c->jump_cache));
+	c->single = aligned_alloc(64, 2 * sizeof(*c->single));
+	return c->jump_cache && c->single ? 0 : -ENOMEM;
+}
+
+void block_cpu_fini(struct cpu *c)
+{
+	free(c->jump_cache);
+	free(c->single);
+}
+
+/* --- handlers that stand for no instruction --- */
+
+/* Behind a block's last instruction when that does not transfer control */
+static const struct insn *op_fall_through(struct cpu *c, const struct insn *i)
+{
+	JUMP(c, i, insn_next_rip(c, i));
+}
+
+/* In a killed block */
+static const struct insn *op_stale(struct cpu *c, const struct insn *i)
+{
+	c->rip = insn_rip(c, i);
+	if (i->off == 0)
+		jump_slot(c, (c->sbase[CS] + c->rip) & c->lin_mask)->block = NULL;
+	return NULL;
+}
+
+/* More than 15 bytes of prefixes and operands (SDM 2A 2.3.11) */
+static const struct insn *op_too_long(struct cpu *c, const struct insn *i)
+{
+	raise_gp(c, i, 0);
+}
+
+/* --- decoding --- */
+
+/* Decodes one instruction for execution. Returns its length, or 0 if the bytes do not suffice. */
+static unsigned decode_bound(struct cpu *c, const uint8_t *bytes, unsigned len, unsigned off, struct insn *i)
+{
+	int n = insn_decode(bytes, len < INSN_LEN_MAX ? len : INSN_LEN_MAX, c->code, i);
+	if (n == 0 && len < INSN_LEN_MAX)
+		return 0;
+	i->off = (uint16_t)off;
+	if (n == 0) {
+		*i = (struct insn){ .fn = op_too_long, .op = OP_INVALID, .flags = IF_ENDS, .off = (uint16_t)off,
+		                    .len = INSN_LEN_MAX, .code = c->code };
+		return INSN_LEN_MAX;
+	}
+	if (i->op != OP_INVALID && !cpu_has(c, insn_feature(i)))
+		i->op = OP_INVALID;
+	if (i->op == OP_INVALID)
+		i->flags |= IF_ENDS;
+	if (i->flags & IF_RIPREL)
+		i->disp += off + i->len;
+	i->fn = interp_bind(i);
+	return (unsigned)n;
+}
+
+/* Reads up to 15 bytes of code at c->rip when they lie in two pages. Returns how many. */
+static unsigned fetch_crossing(struct cpu *c, uint64_t lin, const uint8_t *host, unsigned avail, uint8_t buf[INSN_LEN_MAX],
+                               uint64_t *gpa2)
+{
+	const uint8_t *host2;
+	memcpy(buf, host, avail);
+	*gpa2 = mmu_fetch(c, (lin + avail) & c->lin_mask, &host2);
+	if (!host2)
+		return avail;
+	memcpy(buf + avail, host2, INSN_LEN_MAX - avail);
+	return INSN_LEN_MAX;
+}
+
+static inline unsigned hash_of(uint64_t gpa, unsigned code)
+{
+	return (unsigned)(((gpa + code) * 0x9e3779b97f4a7c15ull) >> 48) & (HASH_SIZE - 1);
+}
+
+/* Announces that [gpa, gpa+len) is about to be decoded: no store may pass unseen from now on. */
+static void page_mark(struct cpu *c, uint64_t gpa, unsigned len)
+{
+	struct code_page *p = &c->vm->pages[gpa >> 12];
+	unsigned first = (gpa & 4095) >> 7, last = ((gpa & 4095) + len - 1) >> 7;
+
+	atomic_fetch_or(&p->granules, (~0u >> (31 - (last - first))) << first);
+	if (atomic_load(&p->flags) & PAGE_CODE)
+		return;
+	if (atomic_fetch_or(&p->flags, PAGE_CODE) & PAGE_W_HELD) {
+		tlb_drop_writable(c, gpa);
+		atomic_fetch_and(&p->flags, (uint8_t)~PAGE_W_HELD);
+	}
+}
+
+/* Neighbouring linear pages may be one physical page */
+static bool two_pages(const struct block *b) { return b->gpa2 && b->gpa2 >> 12 != b->gpa >> 12; }
+
+static void page_link(struct soft_vm *vm, struct block *b, unsigned which, uint64_t gpa)
+{
+	struct code_page *p = &vm->pages[gpa >> 12];
+	b->page_next[which] = p->blocks;
+	p->blocks = b;
+}
+
+/* Decodes a block at lin. The code lock is held except while fetching. */
+static struct block *block_make(struct cpu *c, uint64_t lin, uint64_t gpa, const uint8_t *host)
+{
+	struct soft_vm *vm = c->vm;
+	unsigned avail = 4096 - (unsigned)(gpa & 4095), off = 0, n = 0, len = 0;
+	size_t need = sizeof(struct block) + (BLOCK_INSNS_MAX + 1) * sizeof(struct insn);
+
+	if (vm->arena_used + need > ARENA_SIZE) {
+		atomic_fetch_or(&c->exitreq, EXITREQ_FLUSH);
+		return NULL;
+	}
+	struct block *b = (struct block *)(vm->arena + vm->arena_used);
+	*b = (struct block){ .gpa = gpa, .code = c->code };
+
+	/* what a block may cover is bounded by the page; marking 128-byte granules as the block grows
+	 * keeps data beside code writable at speed */
+	while (n < BLOCK_INSNS_MAX) {
+		unsigned look = avail - off < INSN_LEN_MAX ? avail - off : INSN_LEN_MAX;
+		if (look)
+			page_mark(c, gpa + off, look);
+		len = look ? decode_bound(c, host + off, look, off, &b->insn[n]) : 0;
+		if (!len)
+			break;
+		off += len;
+		if (b->insn[n++].flags & IF_ENDS)
+			break;
+	}
+	if (n == 0) {
+		uint8_t buf[INSN_LEN_MAX];
+		unsigned got = fetch_crossing(c, lin, host, avail, buf, &b->gpa2);
+		if (got > avail) {
+			page_mark(c, gpa, avail);
+			page_mark(c, b->gpa2, INSN_LEN_MAX - avail);
+			got = fetch_crossing(c, lin, host, avail, buf, &b->gpa2);
+		}
+		len = decode_bound(c, buf, got, 0, &b->insn[0]);
+		if (!len) { /* the rest lies in no memory: bytes there read as ones, which is no instruction */
+			b->insn[0] = (struct insn){ .fn = op_ud, .op = OP_INVALID, .flags = IF_ENDS, .len = 1, .code = c->code };
+			len = avail;
+		}
+		if (got == avail)
+			b->gpa2 = 0;
+		off = len;
+		n = 1;
+	}
+	b->len = (uint16_t)off;
+	b->ninsn = (uint16_t)n;
+	b->insn[n] = (struct insn){ .fn = op_fall_through, .op = OP_INVALID, .off = (uint16_t)off, .code = c->code };
+	vm->arena_used += sizeof(struct block) + align_up((n + 1) * sizeof(struct insn), 64);
+	vm->blocks_made++;
+	return b;
+}
+
+static void block_publish(struct soft_vm *vm, struct block *b)
+{
+	struct block **head = &vm->hash[hash_of(b->gpa, b->code)];
+	b->hash_next = *head;
+	*head = b;
+	page_link(vm, b, 0, b->gpa);
+	if (two_pages(b))
+		page_link(vm, b, 1, b->gpa2);
+}
+
+/* A block that was found must lie inside CS's limit; where it does not, single instructions are checked. */
+static bool inside_limit(const struct cpu *c, const struct block *b)
+{
+	return c->code == CODE_64 || c->rip + b->len - 1 <= c->seg[CS].limit;
+}
+
+static const struct insn *enter(struct cpu *c, const struct block *b)
+{
+	if (unlikely(!inside_limit(c, b)))
+		return block_single(c);
+	c->gpr[REG_IP] = c->rip;
+	return b->insn;
+}
+
+const struct insn *block_lookup(struct cpu *c)
+{
+	struct soft_vm *vm = c->vm;
+	uint64_t lin = (c->sbase[CS] + c->rip) & c->lin_mask;
+	const uint8_t *host, *host2;
+	uint64_t gpa = mmu_fetch(c, lin, &host);
+	struct block *b;
+
+	if (unlikely(!host))
+		return block_single(c);
+	/* may raise, so before the lock: the second page of an instruction that crosses */
+	uint64_t gpa2 = 0;
+	bool have2 = false;
+	for (;;) {
+		pthread_mutex_lock(&vm->code_lock);
+		for (b = vm->hash[hash_of(gpa, c->code)]; b; b = b->hash_next)
+			if (b->gpa == gpa && b->code == c->code && (!b->gpa2 || !have2 || b->gpa2 == gpa2))
+				break;
+		pthread_mutex_unlock(&vm->code_lock);
+		if (!b || !b->gpa2 || have2)
+			break;
+		gpa2 = mmu_fetch(c, (lin + 4096 - (lin & 4095)) & c->lin_mask, &host2);
+		have2 = true;
+	}
+	if (!b) {
+		b = block_make(c, lin, gpa, host);
+		if (!b)
+			return NULL;
+		pthread_mutex_lock(&vm->code_lock);
+		block_publish(vm, b);
+		pthread_mutex_unlock(&vm->code_lock);
+	}
+	*jump_slot(c, lin) = (struct jump_entry){ lin, c->jump_ctx, b };
+	return enter(c, b);
+}
+
+const struct insn *block_single(struct cpu *c)
+{
+	uint64_t lin = (c->sbase[CS] + c->rip) & c->lin_mask;
+	const uint8_t *host;
+	struct insn *i = c->single;
+	uint8_t buf[INSN_LEN_MAX];
+	uint64_t gpa2;
+
+	c->cur = NULL;
+	uint64_t gpa = mmu_fetch(c, lin, &host);
+	unsigned avail = 4096 - (unsigned)(gpa & 4095), len = 0;
+	if (host)
+		len = decode_bound(c, host, avail, 0, i);
+	if (host && !len)
+		len = decode_bound(c, buf, fetch_crossing(c, lin, host, avail, buf, &gpa2), 0, i);
+	if (!len) /* no memory there: reads as ones, FF FF is no instruction */
+		*i = (struct insn){ .fn = op_ud, .op = OP_INVALID, .flags = IF_ENDS, .len = 1, .code = c->code };
+	if (c->code != CODE_64 && c->rip + i->len - 1 > c->seg[CS].limit)
+		cpu_raise(c, NULL, EXC_GP, 0);
+	i[1] = (struct insn){ .fn = op_fall_through, .op = OP_INVALID, .off = i->len, .code = c->code };
+	c->gpr[REG_IP] = c->rip;
+	return i;
+}
+
+const struct insn *interp_jump(struct cpu *c, const struct insn *i, uint64_t rip)
+{
+	c->rip = rip;
+	if (unlikely(atomic_load_explicit(&c->exitreq, memory_order_relaxed)))
+		return NULL;
+	uint64_t lin = (c->sbase[CS] + rip) & c->lin_mask;
+	const struct jump_entry *e = jump_slot(c, lin);
+	if (likely(e->lin == lin && e->ctx == c->jump_ctx && e->block))
+		return enter(c, e->block);
+	return block_lookup(c);
+}
+
+/* --- killing --- */
+
+static void unlink_hash(struct soft_vm *vm, struct block *b)
+{
+	struct block **p = &vm->hash[hash_of(b->gpa, b->code)];
+	while (*p != b)
+		p = &(*p)->hash_next;
+	*p = b->hash_next;
+}
+
+/* Which of b's two page links belongs to `page` */
+static unsigned link_of(const struct block *b, uint64_t page) { return b->gpa >> 12 == page ? 0 : 1; }
+
+static void page_unmark_if_empty(struct code_page *p)
+{
+	if (p->blocks)
+		return;
+	atomic_store(&p->granules, 0);
+	atomic_fetch_and(&p->flags, (uint8_t)~PAGE_CODE);
+}
+
+static void unlink_page(struct soft_vm *vm, struct block *b, uint64_t page)
+{
+	struct block **p = &vm->pages[page].blocks;
+	while (*p != b)
+		p = &(*p)->page_next[link_of(*p, page)];
+	*p = b->page_next[link_of(b, page)];
+	page_unmark_if_empty(&vm->pages[page]);
+}
+
+static void block_kill(struct soft_vm *vm, struct block *b)
+{
+	unlink_hash(vm, b);
+	unlink_page(vm, b, b->gpa >> 12);
+	if (two_pages(b))
+		unlink_page(vm, b, b->gpa2 >> 12);
+	b->dead = true;
+	for (unsigned n = 0; n <= b->ninsn; n++)
+		__atomic_store_n(&b->insn[n].fn, op_stale, __ATOMIC_RELAXED);
+	vm->blocks_killed++;
+}
+
+static bool block_has(const struct block *b, uint64_t gpa, unsigned len)
+{
+	if (!b->gpa2)
+		return ranges_overlap(b->gpa, b->len, gpa, len);
+	unsigned first = 4096 - (unsigned)(b->gpa & 4095);
+	return ranges_overlap(b->gpa, first, gpa, len) || ranges_overlap(b->gpa2, b->len - first, gpa, len);
+}
+
+void block_written(struct soft_vm *vm, uint64_t gpa, unsigned len)
+{
+	uint64_t page = gpa >> 12;
+	struct block *b, *next;
+
+	if (page >= vm->npages)
+		return;
+	pthread_mutex_lock(&vm->code_lock);
+	for (b = vm->pages[page].blocks; b; b = next) {
+		next = b->page_next[link_of(b, page)];
+		if (block_has(b, gpa, len))
+			block_kill(vm, b);
+	}
+	page_unmark_if_empty(&vm->pages[page]); /* marked, but decoding ended in a fault */
+	pthread_mutex_unlock(&vm->code_lock);
+}
+
+void block_flush(struct soft_vm *vm)
+{
+	pthread_mutex_lock(&vm->code_lock);
+	for (unsigned n = 0; n < HASH_SIZE; n++)
+		while (vm->hash[n])
+			block_kill(vm, vm->hash[n]);
+	vm->arena_used = 0;
+	vm->arena_flushes++;
+	for (unsigned n = 0; n < vm->ncpus; n++)
+		if (vm->cpus[n] && vm->cpus[n]->jump_cache)
+			memset(vm->cpus[n]->jump_cache, 0, JUMP_SIZE * sizeof(struct jump_entry));
+	pthread_mutex_unlock(&vm->code_lock);
+}

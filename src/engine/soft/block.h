@@ -1,0 +1,66 @@
+/* block.h - decoded blocks: guest code as arrays of bound instructions, cached by
+ * physical page.
+ *
+ * A block is a run of instructions inside one page (one that crosses into the next page
+ * is a block of its own), ended by a control transfer, by an instruction after which the
+ * run loop has to look at the machine, or by length. Blocks know no linear address: RIP
+ * at the first instruction stands in cpu.gpr[REG_IP] while one runs, so processes share
+ * them.
+ *
+ * Stores to bytes that were decoded kill the blocks over them: each instruction's handler
+ * is replaced by one that goes back to the run loop, so that even the running block stops
+ * behind the store. Memory is reclaimed when the arena is full, all at once. */
+#ifndef SOFT_BLOCK_H
+#define SOFT_BLOCK_H
+
+#include "engine/soft/soft.h"
+
+#define BLOCK_INSNS_MAX 48
+
+struct block {
+	uint64_t gpa;   /* of the first byte */
+	uint64_t gpa2;  /* of the second page's first byte, for one that crosses; else 0 */
+	uint16_t len;   /* bytes */
+	uint16_t ninsn; /* without the closing pseudo instruction */
+	uint8_t code;   /* enum code_size */
+	bool dead;
+	struct block *hash_next;
+	struct block *page_next[2]; /* in the lists of gpa's and gpa2's pages */
+	struct insn insn[] __attribute__((aligned(64)));
+};
+
+int block_vm_init(struct soft_vm *);  /* 0 or -ENOMEM */
+void block_vm_fini(struct soft_vm *);
+int block_cpu_init(struct cpu *);
+void block_cpu_fini(struct cpu *);
+
+/* First instruction of the block at c->rip, decoding it if need be; gpr[REG_IP] is set. Raises fetch
+ * faults. NULL: the arena is full, EXITREQ_FLUSH is set. */
+const struct insn *block_lookup(struct cpu *);
+
+/* The one instruction at c->rip, for stepping; never shared, overwritten by the next call. */
+const struct insn *block_single(struct cpu *);
+
+/* Kills the blocks with bytes in [gpa, gpa+len), one page at most */
+void block_written(struct soft_vm *, uint64_t gpa, unsigned len);
+
+/* True if a store to [gpa, gpa+len) in one page needs block_written */
+static inline bool block_covers(const struct soft_vm *vm, uint64_t gpa, unsigned len)
+{
+	uint64_t page = gpa >> 12;
+	if (page >= vm->npages)
+		return false;
+	uint32_t g = atomic_load_explicit(&vm->pages[page].granules, memory_order_relaxed);
+	if (likely(!g))
+		return false;
+	unsigned first = (gpa & 4095) >> 7, last = ((gpa & 4095) + len - 1) >> 7;
+	return (g >> first) & (~0u >> (31 - (last - first)));
+}
+
+/* Drops all blocks; no vcpu is inside one. */
+void block_flush(struct soft_vm *);
+
+/* Entries of the jump cache that were made before are void: mappings or modes have changed. */
+void block_context_changed(struct cpu *);
+
+#endif
