@@ -11,6 +11,9 @@
 
 struct device_ops {
 	const char *name; /* the chip's, for logs and snapshots: "ns16550" */
+	/* Widest access the chip takes at once: 1, 2 or 4; the bus splits wider ones,
+	 * low address first, as a PC's bus does. 0: any width. */
+	uint8_t max_size;
 	/* off: bytes from the region's base. size: 1, 2, 4 or 8 (8 on MMIO only).
 	 * A read of what is not there returns all ones. Never fails, never logs unboundedly. */
 	uint64_t (*read)(void *dev, uint64_t off, unsigned size);
