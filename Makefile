@@ -1,24 +1,52 @@
-# Vibe-VMM: make, make test asan tsan fuzz bench format lint install clean help
-CC ?= gcc
-CFLAGS ?= -O2 -g
-OUT ?= build/release
+# Vibe-VMM. Plain GNU make, no configure step; `make help` lists the targets.
+#
+# One variable chooses the kind of build: VARIANT=release (default), debug, asan, tsan or fuzz.
+# Everything is built below OUT (build/$(VARIANT)); bin/vibevmm is a copy of the release program.
+
+VARIANT ?= release
+OUT ?= build/$(VARIANT)
+
+include mk/variants.mk
+
 WARN = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes -Wmissing-prototypes -Wshadow
-ALL_CFLAGS = -std=gnu11 -Isrc -D_GNU_SOURCE -pthread -fno-strict-aliasing -MMD -MP $(WARN) $(CFLAGS)
+ALL_CFLAGS = -std=gnu11 -Isrc -D_GNU_SOURCE -pthread -fno-strict-aliasing -MMD -MP $(WARN) $(CFLAGS) $(VARIANT_CFLAGS)
 LDLIBS = -lz -lbz2 -llzma -llz4 -lzstd -lpthread -lm
 
 SRC := $(sort $(shell find src -name '*.c'))
 OBJ := $(SRC:src/%.c=$(OUT)/%.o)
 LIBOBJ := $(filter-out $(OUT)/main.o,$(OBJ))
+LIB := $(OUT)/libvibevmm.a
 
+ifeq ($(OUT),build/release)
 all: bin/vibevmm
-bin/vibevmm: $(OUT)/vibevmm
-	@mkdir -p bin && cp -f $< $@
-$(OUT)/vibevmm: $(OBJ)
+else
+all: $(OUT)/vibevmm
+endif
+
+bin/vibevmm: build/release/vibevmm
+	@mkdir -p bin && cp -f $< $@.new && mv -f $@.new $@
+
+$(OUT)/vibevmm: $(OUT)/main.o $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(OUT)/libvibevmm.a: $(LIBOBJ)
-	rm -f $@ && ar rcs $@ $^
+
+$(LIB): $(LIBOBJ)
+	@rm -f $@ && ar rcs $@ $^
+
 $(OUT)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
 -include $(OBJ:.o=.d)
-.PHONY: all
+
+include mk/tests.mk mk/check.mk mk/install.mk
+include $(wildcard tests/*/rules.mk)
+
+clean:
+	rm -rf build bin
+	@$(MAKE) -s -C tests/kernels clean
+
+help:
+	@sed -n 's/^## //p' mk/help.txt
+
+.PHONY: all clean help
+.DELETE_ON_ERROR:
