@@ -82,6 +82,7 @@ enum { REG_ZERO = 16, REG_IP = 17, REG_FILE = 18 };
 #define IF_SEGOVR (1u << 12) /* a segment override prefix was in effect */
 #define IF_BRANCH (1u << 13) /* transfers control (a subset of IF_ENDS) */
 #define IF_REXW   (1u << 14)
+#define IF_FEATURE_SHIFT 26 /* enum feature in the top bits: insn_feature() */
 
 struct insn {
 	insn_fn fn;       /* bound by the interpreter; the decoder leaves it NULL */
@@ -98,7 +99,7 @@ struct insn {
 	uint8_t seg;      /* segment of the memory operand (also of string sources): ES..GS, default or override */
 	uint8_t nopnd;
 	struct opnd o[4];
-	uint8_t cc;       /* condition number 0..15 of Jcc, SETcc, CMOVcc */
+	uint8_t cc;       /* condition number 0..15 of Jcc, SETcc, CMOVcc; low 3 bits of an x87 instruction's D8..DF */
 	uint8_t code;     /* enum code_size it was decoded for */
 	uint8_t vl;       /* VEX/EVEX vector length in bytes, 0 without */
 	uint8_t modrm;    /* the ModRM byte, for x87 and groups */
@@ -131,6 +132,10 @@ enum feature {
 	F_AVX512F, F_AVX512BW, F_AVX512CD, F_AVX512DQ, F_AVX512VL, F_PKU, F_RDPID, F_MONITOR, F_3DNOWPREFETCH,
 	F_COUNT
 };
-enum feature insn_feature(const struct insn *);
+static inline enum feature insn_feature(const struct insn *i) { return (enum feature)(i->flags >> IF_FEATURE_SHIFT); }
+
+/* Makes *i what its bytes mean on a processor without its feature: TZCNT is BSF there, LZCNT is BSR
+ * (F3 is ignored); anything else becomes OP_INVALID. */
+void insn_drop_feature(struct insn *i);
 
 #endif
