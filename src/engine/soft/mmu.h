@@ -30,7 +30,12 @@ static inline unsigned tlb_index(uint64_t lin) { return (lin >> 12) & (TLB_SIZE 
 static inline void *tlb_hit(const struct tlb_entry *e, uint64_t lin, unsigned size)
 {
 	e += tlb_index(lin);
-	return likely((lin ^ e->tag) <= 4096 - size) ? (void *)(uintptr_t)(lin + e->delta) : NULL;
+	if (unlikely((lin ^ e->tag) > 4096 - size))
+		return NULL;
+	void *p = (void *)(uintptr_t)(lin + e->delta);
+	if (!p)
+		__builtin_unreachable(); /* saves callers a second test */
+	return p;
 }
 
 /* --- addresses --- */
