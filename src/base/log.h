@@ -1,8 +1,8 @@
 /* log.h - log lines on stderr, "[INFO] text", filtered by --log 0..4.
  *
  * Thread-safe: a line is written by one write(2). In raw terminal mode lines end
- * in CR LF. Guest-triggered messages must be bounded: use LOG_ONCE, or a
- * struct log_limit for what a guest can repeat. */
+ * in CR LF. Guest-triggered messages must be bounded: use log_limited for what a
+ * guest can repeat. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -19,6 +19,10 @@ void log_write(enum log_level l, const char *fmt, ...) __attribute__((format(pri
 
 /* true: log lines end in CR LF, as a terminal in raw mode needs */
 void log_set_raw(bool raw);
+
+/* fn is called before each line is written (NULL: nothing), so that output of the guest that
+ * is still buffered comes out first. It must not log. */
+void log_set_before(void (*fn)(void));
 
 #define log_error(...) (log_on(LOG_ERROR) ? log_write(LOG_ERROR, __VA_ARGS__) : (void)0)
 #define log_warn(...)  (log_on(LOG_WARN)  ? log_write(LOG_WARN,  __VA_ARGS__) : (void)0)

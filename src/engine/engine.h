@@ -82,6 +82,10 @@ struct engine_ops {
 	void (*notify)(struct vcpu *);
 	int (*get_state)(struct vcpu *, struct x86_state *out);
 	int (*set_state)(struct vcpu *, const struct x86_state *);
+	/* The guest's TSC on that vcpu now, and its frequency, for the local APIC's deadline timer.
+	 * tsc_now: on the vcpu's thread or while it is stopped. NULL with ENGINE_CAP_LAPIC. */
+	uint64_t (*tsc_now)(struct vcpu *);
+	uint64_t (*tsc_khz)(const struct engine_vm *);
 	/* A device wrote guest RAM at [gpa, gpa+len): code translated from there is stale. Any thread. */
 	void (*mem_written)(struct engine_vm *, uint64_t gpa, uint64_t len);
 };
