@@ -327,15 +327,30 @@ static insn_fn movbe_bind(const struct insn *i)
 
 /* --- CMOVcc SETcc: a 32-bit CMOVcc clears the upper half and memory is read, moved or not --- */
 
-INL const struct insn *cmov(struct cpu *c, const struct insn *i, unsigned cc, unsigned size)
+static const struct insn *cmov_slow(struct cpu *c, const struct insn *i)
+{
+	unsigned size = i->o[0].size;
+	uint64_t v = mem_ld(c, i, insn_lin(c, i, size, false), size);
+
+	reg_st(c, i->o[0].reg, size, cc_test(c, i->cc) ? v : reg_ld(c, i->o[0].reg, size));
+	NEXT(i);
+}
+
+INL const struct insn *cmov(struct cpu *c, const struct insn *i, bool mem, unsigned cc, unsigned size)
 {
 	uint64_t v;
 
-	if (i->o[1].kind == O_GPR)
+	if (mem) {
+		const void *r = fast_r(c, i, size, false);
+		if (unlikely(!r))
+			return cmov_slow(c, i);
+		v = host_ld(r, size);
+	} else {
 		v = reg_ld(c, i->o[1].reg, size);
-	else
-		v = mem_ld(c, i, insn_lin(c, i, size, false), size);
-	reg_st(c, i->o[0].reg, size, cond_test(c, cc) ? v : reg_ld(c, i->o[0].reg, size));
+	}
+	if (!cond_test(c, cc))
+		v = reg_ld(c, i->o[0].reg, size);
+	reg_st(c, i->o[0].reg, size, v);
 	NEXT(i);
 }
 
@@ -352,7 +367,8 @@ static const struct insn *setcc_mem(struct cpu *c, const struct insn *i)
 }
 
 #define CMOV_FN(cc, size) \
-	static const struct insn *cmov_##cc##_##size(struct cpu *c, const struct insn *i) { return cmov(c, i, cc, size); }
+	static const struct insn *cmov_r_##cc##_##size(struct cpu *c, const struct insn *i) { return cmov(c, i, false, cc, size); } \
+	static const struct insn *cmov_m_##cc##_##size(struct cpu *c, const struct insn *i) { return cmov(c, i, true, cc, size); }
 #define COND_FNS(cc) \
 	CMOV_FN(cc, 2) CMOV_FN(cc, 4) CMOV_FN(cc, 8) \
 	static const struct insn *setcc_##cc(struct cpu *c, const struct insn *i) { return setcc(c, i, cc); }
@@ -360,9 +376,10 @@ COND_EACH(COND_FNS)
 
 static insn_fn cmov_bind(const struct insn *i)
 {
-#define CMOV_ROW(cc) { NULL, cmov_##cc##_2, cmov_##cc##_4, cmov_##cc##_8 },
-	static const insn_fn fns[16][4] = { COND_EACH(CMOV_ROW) };
-	return fns[i->cc & 15][size_log2(i->o[0].size)];
+#define CMOV_ROW_R(cc) { NULL, cmov_r_##cc##_2, cmov_r_##cc##_4, cmov_r_##cc##_8 },
+#define CMOV_ROW_M(cc) { NULL, cmov_m_##cc##_2, cmov_m_##cc##_4, cmov_m_##cc##_8 },
+	static const insn_fn fns[2][16][4] = { { COND_EACH(CMOV_ROW_R) }, { COND_EACH(CMOV_ROW_M) } };
+	return fns[i->o[1].kind == O_MEM][i->cc & 15][size_log2(i->o[0].size)];
 }
 
 static insn_fn setcc_bind(const struct insn *i)
