@@ -60,6 +60,9 @@ struct cpu {
 	uint8_t cc_cf;          /* CC_INC, CC_DEC: the carry that was there before */
 	uint8_t cpl;
 	uint8_t code;           /* enum code_size, from CS and EFER.LMA */
+	uint8_t fp_sse_trap;    /* SSE instructions fault now: #UD or #NM (fp.h) */
+	uint8_t fp_arith_slow;  /* fp_sse_trap, or MXCSR unmasks an exception (fp.h) */
+	uint8_t fp_x87_trap;    /* x87 and MMX instructions fault now: #NM or #UD (fp.h) */
 	_Atomic uint32_t exitreq; /* EXITREQ_*: looked at between blocks; any thread may set bits */
 	struct tlb *tlb;        /* the bank for explicit accesses in the present mode */
 	uint64_t sp_mask;       /* stack address size: 0xffff, 0xffffffff, ~0 */

@@ -1,0 +1,116 @@
+/* fp_simd.h - what the handlers of the SSE families share: operands, checks, tables. */
+#ifndef SOFT_FP_SIMD_H
+#define SOFT_FP_SIMD_H
+
+#include "engine/soft/fp.h"
+#include "engine/soft/fp_host_x86.h"
+#include "engine/soft/interp.h"
+
+/* Handlers of one operation, by the kind of its second operand */
+struct fp_forms {
+	insn_fn rr, rm;
+};
+static inline insn_fn fp_pick(const struct fp_forms *f, const struct insn *i)
+{
+	return OPERAND_IS_MEM(i, 1) ? f->rm : f->rr;
+}
+
+/* fp_mmx.c: the handler of an MMX form, for operations that exist for XMM and MMX registers */
+insn_fn fp_mmx_bind(const struct insn *);
+
+/* Register operand n */
+#define XREG(c, i, n) (*(v128 *)&(c)->fpu.v[(i)->o[n].reg])
+#define VREG(c, i, n) ((c)->fpu.v[(i)->o[n].reg])
+#define MREG(c, i, n) ((c)->fpu.r[(i)->o[n].reg & 7].mant)
+
+_Noreturn void fp_sse_raise(struct cpu *, const struct insn *);
+_Noreturn void fp_mmx_raise(struct cpu *, const struct insn *);
+v128 fp_ld16_slow(struct cpu *, const struct insn *, uint64_t lin);
+
+/* #UD (CR0.EM, no CR4.OSFXSR) or #NM (CR0.TS); before the operands are looked at */
+#define SSE_CHECK(c, i) \
+	do { \
+		if (unlikely((c)->fp_sse_trap)) \
+			fp_sse_raise((c), (i)); \
+	} while (0)
+
+static inline __attribute__((always_inline)) v128 fp_ld16u(struct cpu *c, const struct insn *i)
+{
+	uint64_t lin = insn_lin(c, i, 16, false);
+	const void *p = tlb_hit(c->tlb->r, lin, 16);
+	if (unlikely(!p))
+		return fp_ld16_slow(c, i, lin);
+	return *(const v128u *)p;
+}
+static inline __attribute__((always_inline)) v128 fp_ld16a(struct cpu *c, const struct insn *i)
+{
+	uint64_t lin = insn_lin(c, i, 16, false);
+	const void *p;
+	if (unlikely(lin & 15))
+		raise_gp(c, i, 0);
+	p = tlb_hit(c->tlb->r, lin, 16);
+	if (unlikely(!p))
+		return fp_ld16_slow(c, i, lin);
+	return *(const v128u *)p;
+}
+static inline __attribute__((always_inline)) void fp_st16(struct cpu *c, const struct insn *i, v128 v, bool aligned)
+{
+	uint64_t lin = insn_lin(c, i, 16, true);
+	void *p;
+	if (aligned && unlikely(lin & 15))
+		raise_gp(c, i, 0);
+	p = tlb_hit(c->tlb->w, lin, 16);
+	if (likely(p != NULL))
+		*(v128u *)p = v;
+	else
+		mmu_stn(c, i, lin, &v, 16);
+}
+/* Memory source of bytes 2, 4, 8 (zero-extended) or 16 (aligned); bytes is a constant */
+static inline __attribute__((always_inline)) v128 fp_ld(struct cpu *c, const struct insn *i, unsigned bytes)
+{
+	if (bytes == 16)
+		return fp_ld16a(c, i);
+	return (v128){ mem_ld(c, i, insn_lin(c, i, bytes, false), bytes), 0 };
+}
+
+/* --- MMX --- */
+#define MMX_CHECK(c, i) \
+	do { \
+		if (unlikely((c)->fp_x87_trap | ((c)->fpu.fsw & FSW_ES))) \
+			fp_mmx_raise((c), (i)); \
+	} while (0)
+/* What every MMX instruction does to the x87 state (SDM 1 9.5.1); after its faults */
+static inline void mmx_touch(struct cpu *c)
+{
+	c->fpu.fsw &= (uint16_t)~0x3800;
+	c->fpu.ftw = 0xff;
+}
+static inline void mmx_write(struct cpu *c, unsigned reg, uint64_t v)
+{
+	c->fpu.r[reg & 7].mant = v;
+	c->fpu.r[reg & 7].exp = 0xffff;
+}
+
+/* --- instructions that obey MXCSR --- */
+enum fp_tiny { TINY_NO, TINY_PS, TINY_PD, TINY_SS, TINY_SD };
+/* The three steps of the slow way; fp_sse.c. Use: fp_slow = FP_SLOW(c, i); load the operands;
+ * FP_BEGIN; execute; FP_END, which raises #XM before the destination is written. */
+void fp_arith_begin(struct cpu *);
+void fp_arith_end(struct cpu *, const struct insn *, v128 result, enum fp_tiny tiny);
+#define FP_SLOW(c, i) ({ \
+	unsigned slow_ = (c)->fp_arith_slow; \
+	if (unlikely(slow_)) \
+		SSE_CHECK(c, i); \
+	slow_; })
+#define FP_BEGIN(c, slow) \
+	do { \
+		if (unlikely(slow)) \
+			fp_arith_begin(c); \
+	} while (0)
+#define FP_END(c, i, slow, result, tiny) \
+	do { \
+		if (unlikely(slow)) \
+			fp_arith_end((c), (i), (result), (tiny)); \
+	} while (0)
+
+#endif
