@@ -92,6 +92,7 @@ struct cpu {
 	uint8_t shadow;         /* SHADOW_*: set by STI, MOV SS, POP SS for exactly one instruction */
 	bool nmi_masked;
 	bool halted;
+	bool lock_held;         /* between cpu_lock_begin and cpu_lock_end */
 	bool smc_hit;           /* a store hit the running block */
 	int exc_vector;         /* exception being delivered, -1 none: for double faults */
 	sigjmp_buf *unwind;     /* where cpu_raise continues: the run loop */

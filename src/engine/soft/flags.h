@@ -3,7 +3,8 @@
  * An operation leaves operands and result, sign-extended to 64 bits, and how they relate:
  *   CC_SUB  r = a - b   (also CMP; logic operations store a = r, b = 0: CF = OF = AF = 0)
  *   CC_ADD  r = a + b
- *   CC_INC  r = a + 1, CF kept in cc_cf;  CC_DEC  r = a - 1 likewise
+ *   CC_INC  as CC_ADD, but CF is cc_cf; CC_DEC as CC_SUB likewise: INC and DEC (b = 1), ADC and SBB,
+ *           shifts and other operations whose CF no formula gives (int_form.h)
  *   CC_FLAGS  cc_r holds the six flags as RFLAGS bits
  * Sign extension makes every formula independent of the operand size. */
 #ifndef SOFT_FLAGS_H

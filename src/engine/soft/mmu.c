@@ -227,8 +227,16 @@ void mmu_sys_st(struct cpu *c, const struct insn *i, uint64_t lin, unsigned size
 	write_view(c, i, lin, &val, size, SYSTEM_VIEW);
 }
 
-void cpu_lock_begin(struct cpu *c) { pthread_mutex_lock(&c->vm->split_lock); }
-void cpu_lock_end(struct cpu *c) { pthread_mutex_unlock(&c->vm->split_lock); }
+void cpu_lock_begin(struct cpu *c)
+{
+	pthread_mutex_lock(&c->vm->split_lock);
+	c->lock_held = true;
+}
+void cpu_lock_end(struct cpu *c)
+{
+	c->lock_held = false;
+	pthread_mutex_unlock(&c->vm->split_lock);
+}
 
 uint64_t mmu_fetch(struct cpu *c, uint64_t lin, const uint8_t **host)
 {
