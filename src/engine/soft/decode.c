@@ -11,7 +11,7 @@
 
 enum map { ONE, T0F, T38, T3A, V0F, V38, V3A, MAPS };
 enum pfx_row { np, p66, pF3, pF2, any, n6 }; /* the first four are an index too */
-enum access { NA, R, RWR, W, RW, XX, WW };
+enum access { NA, R, RWR, W, RW, XX, WW, GATHER };
 
 /* A row's ModRM condition: kind << 8 | value */
 enum { NO = 0, ANY = 1 << 8, MEM = 2 << 8, REG = 3 << 8, MK_D = 4 << 8, MK_M = 5 << 8, MK_G = 6 << 8, MK_X = 7 << 8,
@@ -43,7 +43,7 @@ enum source {
 enum {
 	Z_V = 100, /* operand size */
 	Z_Z,       /* operand size, at most 4 */
-	Z_Y,       /* 8 with REX.W, else 4 */
+	Z_Y,       /* 8 with W in 64-bit mode, else 4 */
 	Z_M,       /* 8 in 64-bit mode, else 4 */
 	Z_P,       /* far pointer: operand size + 2 */
 	Z_S,       /* descriptor table: 10 in 64-bit mode, else 6 */
@@ -60,8 +60,7 @@ enum {
 	O(Eb, S_RM, O_GPR, 0, 1, 1) O(Ew, S_RM, O_GPR, 0, 2, 2) O(Ed, S_RM, O_GPR, 0, 4, 4) O(Eq, S_RM, O_GPR, 0, 8, 8) \
 	O(Ev, S_RM, O_GPR, 0, Z_V, Z_V) O(Ez, S_RM, O_GPR, 0, Z_Z, Z_Z) O(Ey, S_RM, O_GPR, 0, Z_Y, Z_Y) \
 	O(MwRv, S_RM, O_GPR, 0, Z_V, 2) O(MwRd, S_RM, O_GPR, 0, 4, 2) O(MbRd, S_RM, O_GPR, 0, 4, 1) \
-	O(MwRy, S_RM, O_GPR, 0, Z_Y, 2) O(MbRy, S_RM, O_GPR, 0, Z_Y, 1) O(MdRy, S_RM, O_GPR, 0, Z_Y, 4) \
-	O(Gb, S_REG, O_GPR, 0, 1, 0) O(Gw, S_REG, O_GPR, 0, 2, 0) O(Gv, S_REG, O_GPR, 0, Z_V, 0) \
+	O(Gb, S_REG, O_GPR, 0, 1, 0) O(Gw, S_REG, O_GPR, 0, 2, 0) O(Gd, S_REG, O_GPR, 0, 4, 0) O(Gv, S_REG, O_GPR, 0, Z_V, 0) \
 	O(Gy, S_REG, O_GPR, 0, Z_Y, 0) O(Gm, S_REG, O_GPR, 0, Z_M, 0) O(Rm, S_RMREG, O_GPR, 0, Z_M, 0) \
 	O(By, S_VVVV, O_GPR, 0, Z_Y, 0) \
 	O(M0, S_RM, O_NONE, 0, 0, 0) O(Mw, S_RM, O_NONE, 0, 0, 2) O(Md, S_RM, O_NONE, 0, 0, 4) \
@@ -83,13 +82,13 @@ enum {
 	O(ST0, S_FIXED, O_ST, 0, 10, 0) O(STi, S_RM, O_ST, 0, 10, 0) \
 	O(Pq, S_REG, O_MMX, 0, 8, 0) O(Pd, S_REG, O_MMX, 0, 4, 0) O(Qq, S_RM, O_MMX, 0, 8, 8) O(Qd, S_RM, O_MMX, 0, 4, 4) \
 	O(Vo, S_REG, O_XMM, 0, 16, 0) O(Vd, S_REG, O_XMM, 0, 4, 0) O(Vq, S_REG, O_XMM, 0, 8, 0) \
-	O(Vx, S_REG, O_XMM, 0, Z_X, 0) O(Vh, S_REG, O_XMM, 0, Z_H, 0) O(V32, S_REG, O_XMM, 0, 32, 0) \
+	O(Vx, S_REG, O_XMM, 0, Z_X, 0) O(Vh, S_REG, O_XMM, 0, Z_H, 0) \
 	O(Wo, S_RM, O_XMM, 0, 16, 16) O(Ww, S_RM, O_XMM, 0, 2, 2) O(Wd, S_RM, O_XMM, 0, 4, 4) \
 	O(Wq, S_RM, O_XMM, 0, 8, 8) O(Wqo, S_RM, O_XMM, 0, 16, 8) O(WoMd, S_RM, O_XMM, 0, 16, 4) O(Wb, S_RM, O_XMM, 0, 1, 1) \
 	O(Wx, S_RM, O_XMM, 0, Z_X, Z_X) O(Wh, S_RM, O_XMM, 0, Z_H, Z_H) O(Wf, S_RM, O_XMM, 0, Z_Q, Z_Q) \
-	O(We, S_RM, O_XMM, 0, Z_E, Z_E) O(W32, S_RM, O_XMM, 0, 32, 32) \
+	O(We, S_RM, O_XMM, 0, Z_E, Z_E) \
 	O(Ho, S_VVVV, O_XMM, 0, 16, 0) O(Hd, S_VVVV, O_XMM, 0, 4, 0) O(Hq, S_VVVV, O_XMM, 0, 8, 0) \
-	O(Hx, S_VVVV, O_XMM, 0, Z_X, 0) O(Hh, S_VVVV, O_XMM, 0, Z_H, 0) O(H32, S_VVVV, O_XMM, 0, 32, 0) \
+	O(Hx, S_VVVV, O_XMM, 0, Z_X, 0) O(Hh, S_VVVV, O_XMM, 0, Z_H, 0) \
 	O(Lx, S_IS4, O_XMM, 0, Z_X, 0) O(XMM0, S_FIXED, O_XMM, 0, 16, 0) \
 	O(Strb, S_STRING, O_NONE, 0, 1, 0) O(Strv, S_STRING, O_NONE, 0, Z_V, 0) O(Strz, S_STRING, O_NONE, 0, Z_Z, 0)
 
@@ -118,6 +117,7 @@ static const struct row rows[] = {
 	{ OP_##op, modrm, map, opcode, pfx, F_##feature, access, { __VA_ARGS__ }, attr },
 #include "engine/soft/opcodes.def"
 #include "engine/soft/opcodes_simd.def"
+#include "engine/soft/opcodes_vex.def"
 #undef I
 };
 
@@ -326,7 +326,7 @@ static inline unsigned size_of(const struct dec *d, unsigned size)
 	switch (size) {
 	case Z_V: return i->osz;
 	case Z_Z: return i->osz == 2 ? 2 : 4;
-	case Z_Y: return d->w ? 8 : 4;
+	case Z_Y: return d->w && d->code == CODE_64 ? 8 : 4;
 	case Z_M: return d->code == CODE_64 ? 8 : 4;
 	case Z_P: return i->osz + 2u;
 	case Z_S: return d->code == CODE_64 ? 10 : 6;
@@ -417,7 +417,7 @@ static inline int decode_operand(struct dec *d, unsigned k, enum operand which)
 	default: /* S_STRING: only the element's size */
 		return GOT;
 	}
-	if (which == Sl && n == SEG_CS)
+	if (which == Sl && (n & 7) == SEG_CS)
 		return BAD;
 	return set_register(d, o, n) ? GOT : BAD;
 }
@@ -427,10 +427,13 @@ static inline void set_access(struct insn *i, enum access a)
 	static const uint8_t rw[][2] = {
 		[NA] = { 0, 0 }, [R] = { OPND_R, OPND_R }, [RWR] = { OPND_W, OPND_R }, [W] = { OPND_W, OPND_R },
 		[RW] = { OPND_R | OPND_W, OPND_R }, [XX] = { OPND_R | OPND_W, OPND_R | OPND_W }, [WW] = { OPND_W, OPND_W },
+		[GATHER] = { OPND_R | OPND_W, OPND_R },
 	};
 	i->o[0].rw = rw[a][0];
 	for (unsigned k = 1; k < i->nopnd; k++)
 		i->o[k].rw = k == 1 ? rw[a][1] : a == NA ? 0 : OPND_R;
+	if (a == GATHER) /* the mask is cleared element by element */
+		i->o[2].rw = OPND_R | OPND_W;
 	if (a == RWR) /* an address only: LEA's source, INVLPG, PREFETCH */
 		for (unsigned k = 0; k < i->nopnd; k++)
 			if (i->o[k].kind == O_MEM)
@@ -576,9 +579,11 @@ int insn_decode(const uint8_t *bytes, size_t len, enum code_size code, struct in
 	out->vl = (uint8_t)vl;
 	out->osz = (uint8_t)operand_size(code, row, d.w, has66);
 	out->asz = d.asz;
-	out->cc = attr & CC ? d.opcode & 15 : 0;
+	out->cc = attr & CC ? d.opcode & 15 : row->feature == F_X87 ? d.opcode & 7 : 0;
 	if (d.mem) {
 		out->flags |= IF_MEM;
+		if (d.vsib && (d.asz == 2 || (d.modrm & 7) != 4))
+			return finish_invalid(&d, bytes); /* a vector index needs a SIB byte */
 		if (!(d.asz == 2 ? address16(&d) : address32(&d)))
 			return 0;
 	}
@@ -606,7 +611,7 @@ int insn_decode(const uint8_t *bytes, size_t len, enum code_size code, struct in
 		      (uint32_t)row->feature << IF_FEATURE_SHIFT;
 	if (rep && attr & (STR | STRC))
 		out->flags |= attr & STRC && rep == 0xf2 ? IF_REPNE : IF_REP;
-	if (d.seg != SEG_NONE) {
+	if (d.seg != SEG_NONE && row->op != OP_LEA) {
 		out->seg = d.seg;
 		out->flags |= IF_SEGOVR;
 	}
