@@ -6,7 +6,8 @@
 static const struct op_bind *const families[] = {
 	int_move_ops, int_alu_ops, int_shift_ops, int_muldiv_ops, int_bit_ops, int_string_ops, int_flow_ops, int_misc_ops,
 	sys_seg_ops, sys_far_ops, sys_ctl_ops, sys_io_ops,
-	fp_x87_ops, fp_mmx_ops, fp_sse_mov_ops, fp_sse_arith_ops, fp_sse_int_ops, fp_state_ops,
+	fp_x87_ops, fp_x87_arith_ops, fp_x87_ctl_ops, fp_pcmpstr_ops,
+	fp_mmx_ops, fp_sse_mov_ops, fp_sse_arith_ops, fp_sse_int_ops, fp_state_ops,
 };
 
 static insn_fn (*binds[OP_COUNT])(const struct insn *);

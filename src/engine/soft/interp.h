@@ -31,7 +31,8 @@ struct op_bind {
 extern const struct op_bind int_move_ops[], int_alu_ops[], int_shift_ops[], int_muldiv_ops[], int_bit_ops[];
 extern const struct op_bind int_string_ops[], int_flow_ops[], int_misc_ops[];
 extern const struct op_bind sys_seg_ops[], sys_far_ops[], sys_ctl_ops[], sys_io_ops[];
-extern const struct op_bind fp_x87_ops[], fp_mmx_ops[], fp_sse_mov_ops[], fp_sse_arith_ops[], fp_sse_int_ops[], fp_state_ops[];
+extern const struct op_bind fp_x87_ops[], fp_x87_arith_ops[], fp_x87_ctl_ops[], fp_pcmpstr_ops[];
+extern const struct op_bind fp_mmx_ops[], fp_sse_mov_ops[], fp_sse_arith_ops[], fp_sse_int_ops[], fp_state_ops[];
 
 /* Handler for a decoded instruction; never NULL (op_ud for what does not exist). */
 insn_fn interp_bind(const struct insn *);
