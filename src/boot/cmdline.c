@@ -2,6 +2,7 @@
 #include "boot/cmdline.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -10,7 +11,8 @@
 
 static const char blanks[] = " \t\n\r\v\f";
 
-static bool cmdline_find(const char *cmdline, const char *word, bool prefix)
+/* The first word that is @word, or begins with it; NULL when there is none */
+static const char *cmdline_find(const char *cmdline, const char *word, bool prefix)
 {
 	size_t len = strlen(word);
 
@@ -18,22 +20,40 @@ static bool cmdline_find(const char *cmdline, const char *word, bool prefix)
 		size_t n = strcspn(p, blanks);
 		/* Behind "--" everything is for init */
 		if (n == 2 && !memcmp(p, "--", 2))
-			return false;
+			return NULL;
 		if (n >= len && !memcmp(p, word, len) && (prefix || n == len))
-			return true;
+			return p;
 		p += n;
 	}
-	return false;
+	return NULL;
 }
 
 bool cmdline_has(const char *cmdline, const char *word)
 {
-	return cmdline_find(cmdline, word, false);
+	return cmdline_find(cmdline, word, false) != NULL;
 }
 
 bool cmdline_has_prefix(const char *cmdline, const char *prefix)
 {
-	return cmdline_find(cmdline, prefix, true);
+	return cmdline_find(cmdline, prefix, true) != NULL;
+}
+
+uint64_t cmdline_mem_limit(const char *cmdline)
+{
+	static const char word[] = "mem=";
+	uint64_t limit = UINT64_MAX;
+	char *end;
+
+	while ((cmdline = cmdline_find(cmdline, word, true))) {
+		cmdline += sizeof(word) - 1;
+		if (*cmdline < '0' || *cmdline > '9')
+			continue;
+		uint64_t v = strtoull(cmdline, &end, 0);
+		unsigned shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 :
+				 *end == 'G' || *end == 'g' ? 30 : 0;
+		limit = v > UINT64_MAX >> shift ? UINT64_MAX : v << shift;
+	}
+	return limit;
 }
 
 int cmdline_write(struct memmap *mem, const char *cmdline, uint32_t limit, struct err *e)
