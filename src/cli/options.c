@@ -192,7 +192,8 @@ void options_print_help(FILE *f)
 {
 	fputs("Usage: vibevmm --kernel FILE [--initrd FILE] [--cmdline TEXT] [options]\n"
 	      "       vibevmm --binary FILE [--entry ADDR] [--mode MODE] [options]\n"
-	      "Runs an x86-64 guest. Its serial port is on the terminal: Ctrl-A x leaves, Ctrl-A h helps.\n\n"
+	      "Runs an x86-64 guest with its serial port on the terminal.\n"
+	      "Ctrl-A x leaves, Ctrl-A h helps.\n\n"
 	      "Options (--option value or --option=value):\n", f);
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		print_option(f, &options[i]);

@@ -55,6 +55,8 @@ void cpu_notify(struct machine *m, unsigned cpu)
 {
 	struct cpu_thread *c = &m->cpus[cpu];
 
+	if (cpu >= m->ncpus) /* devices come to life before the CPUs */
+		return;
 	if (atomic_load(&c->sleeping))
 		cpu_wake(c);
 	else
@@ -407,5 +409,5 @@ void cpus_stop(struct machine *m)
 
 uint64_t cpu_tsc_now(struct machine *m, unsigned cpu)
 {
-	return m->ops->tsc_now(m->cpus[cpu].vcpu);
+	return cpu < m->ncpus ? m->ops->tsc_now(m->cpus[cpu].vcpu) : 0;
 }
