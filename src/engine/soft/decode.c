@@ -386,7 +386,7 @@ static inline int decode_operand(struct dec *d, unsigned k, enum operand which)
 		break;
 	case S_REG: n = (d->modrm >> 3 & 7) | d->r; break;
 	case S_RMREG: n = (d->modrm & 7) | d->b; break;
-	case S_VVVV: n = d->vvvv; break;
+	case S_VVVV: n = d->vvvv & (d->code == CODE_64 ? 15 : 7); break;
 	case S_OPC: n = (d->opcode & 7) | d->b; break;
 	case S_FIXED: n = operand_spec[which].fixed; break;
 	case S_IMM: case S_REL: return get_signed(d, o->size, &i->imm) ? GOT : SHORT;
@@ -602,6 +602,8 @@ int insn_decode(const uint8_t *bytes, size_t len, enum code_size code, struct in
 		return finish_invalid(&d, bytes);
 	out->nopnd = attr & (STR | STRC) ? 0 : (uint8_t)n;
 	set_access(out, row->access);
+	if (row->access == GATHER && (out->o[0].reg == out->o[2].reg || out->o[0].reg == out->index || out->o[2].reg == out->index))
+		return finish_invalid(&d, bytes);
 	if (lock && !(attr & LK && out->o[0].kind == O_MEM))
 		return finish_invalid(&d, bytes);
 

@@ -39,7 +39,10 @@ enum opnd_kind {
 	O_NONE,
 	O_GPR,  /* general register; reg is the byte offset into the register file: see gpr_off */
 	O_MEM,  /* memory at the insn's address, size bytes (0 where the size is not the decoder's: fxsave, lea) */
-	O_IMM,  /* insn.imm, sign-extended to 64 bits (imm2 for the second immediate of ENTER and far pointers) */
+	O_IMM,  /* insn.imm, sign-extended to 64 bits; zero-extended where it is unsigned by nature: shift
+	         * counts, vector and port numbers, RET's and ENTER's sizes, selectors of shuffles and the
+	         * like, a far pointer's offset. size: bytes in the encoding. ENTER's second one is imm2; a far
+	         * pointer is one operand, its selector in imm2 */
 	O_REL,  /* branch displacement in insn.imm, relative to the next instruction */
 	O_SREG, /* segment register, reg = ES..GS */
 	O_CR, O_DR,
@@ -68,10 +71,10 @@ enum { REG_ZERO = 16, REG_IP = 17, REG_FILE = 18 };
 
 /* Prefix and property bits of an instruction */
 #define IF_LOCK   (1u << 0)
-#define IF_REP    (1u << 1) /* F3, where it is a repeat prefix (REP/REPE) and not part of the opcode */
-#define IF_REPNE  (1u << 2)
+#define IF_REP    (1u << 1) /* string instructions: F3 (REP, REPE), or F2 where it means the same (MOVS, STOS, LODS, INS, OUTS) */
+#define IF_REPNE  (1u << 2) /* CMPS, SCAS: F2 */
 #define IF_MEM    (1u << 3) /* has a memory operand (or an address, as LEA) */
-#define IF_FLAT64 (1u << 4) /* 64-bit code and a segment whose base is zero: linear = effective address */
+#define IF_FLAT64 (1u << 4) /* 64-bit code and a segment (insn.seg) whose base is zero: linear = effective address */
 #define IF_RIPREL (1u << 5) /* base is REG_IP, disp still counts from the END of this instruction */
 #define IF_ENDS   (1u << 6) /* ends a block: control transfer, or a change of mode, mapping or interrupts */
 #define IF_OSZ    (1u << 7) /* a 66 prefix was there (and is not part of the opcode) */
@@ -94,7 +97,7 @@ struct insn {
 	uint8_t len;      /* bytes, 1..15 */
 	uint8_t osz;      /* effective operand size: 2, 4, 8 (what `v` means in the SDM's tables) */
 	uint8_t asz;      /* effective address size: 2, 4, 8 */
-	uint8_t base, index; /* register numbers 0..15, REG_ZERO, REG_IP */
+	uint8_t base, index; /* register numbers 0..15, REG_ZERO, REG_IP; a vector register as index of gathers */
 	uint8_t scale;    /* shift count 0..3 */
 	uint8_t seg;      /* segment of the memory operand (also of string sources): ES..GS, default or override */
 	uint8_t nopnd;
