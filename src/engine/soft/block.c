@@ -166,6 +166,9 @@ static void page_link(struct soft_vm *vm, struct block *b, unsigned which, uint6
 	p->blocks = b;
 }
 
+/* A conditional jump that is not taken goes on in the block. */
+static bool ends_block(const struct insn *i) { return (i->flags & IF_ENDS) && i->op != OP_JCC; }
+
 /* Decodes a block at lin. The code lock is held except while fetching. */
 static struct block *block_make(struct cpu *c, uint64_t lin, uint64_t gpa, const uint8_t *host)
 {
@@ -190,7 +193,7 @@ static struct block *block_make(struct cpu *c, uint64_t lin, uint64_t gpa, const
 		if (!len)
 			break;
 		off += len;
-		if (b->insn[n++].flags & IF_ENDS)
+		if (ends_block(&b->insn[n++]))
 			break;
 	}
 	if (n == 0) {
