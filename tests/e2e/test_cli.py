@@ -20,12 +20,12 @@ def golden_errors():
     for line in (GOLDEN / "errors.txt").read_text().splitlines():
         if line and not line.startswith("#"):
             args, code, text = (part.strip() for part in line.split("|", 2))
-            yield pytest.param(args.split(), int(code), text, id=args or "nothing")
+            yield pytest.param([] if args == "(none)" else args.split(), int(code), text, id=args)
 
 
 @pytest.mark.parametrize("args,code,text", golden_errors())
 def test_golden_errors(args, code, text):
-    r = run_vmm(*["" if a == "''" else a for a in args])
+    r = run_vmm(*args)
     assert (r.code, r.out) == (code, ""), r
     assert r.err == f"[ERROR] {text}\n"
 
