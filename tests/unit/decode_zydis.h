@@ -260,6 +260,67 @@ static inline bool zy_flags_ok(const struct insn *i, const ZydisAccessedFlags *z
 	return (write | undef) == (unsigned)(f->flags_write | f->flags_undef) && !(undef & ~(unsigned)f->flags_undef);
 }
 
+/* Zydis' instruction sets and our features. Those not listed are part of every x86-64 processor. */
+static const struct { uint8_t isa, feature; } zy_features[] = {
+	{ ZYDIS_ISA_SET_X87, F_X87 }, { ZYDIS_ISA_SET_FCMOV, F_X87 }, { ZYDIS_ISA_SET_PENTIUMMMX, F_MMX }, { ZYDIS_ISA_SET_SSE, F_SSE },
+	{ ZYDIS_ISA_SET_SSEMXCSR, F_SSE }, { ZYDIS_ISA_SET_FXSAVE, F_SSE }, { ZYDIS_ISA_SET_FXSAVE64, F_SSE },
+	{ ZYDIS_ISA_SET_SSE2, F_SSE2 }, { ZYDIS_ISA_SET_SSE2MMX, F_SSE2 }, { ZYDIS_ISA_SET_SSE3, F_SSE3 },
+	{ ZYDIS_ISA_SET_SSE3X87, F_SSE3 }, { ZYDIS_ISA_SET_SSSE3, F_SSSE3 }, { ZYDIS_ISA_SET_SSSE3MMX, F_SSSE3 },
+	{ ZYDIS_ISA_SET_SSE4, F_SSE41 }, { ZYDIS_ISA_SET_SSE42, F_SSE42 }, { ZYDIS_ISA_SET_POPCNT, F_POPCNT },
+	{ ZYDIS_ISA_SET_CMPXCHG16B, F_CX16 }, { ZYDIS_ISA_SET_RDWRFSGS, F_FSGSBASE }, { ZYDIS_ISA_SET_XSAVE, F_XSAVE },
+	{ ZYDIS_ISA_SET_XSAVEC, F_XSAVEC }, { ZYDIS_ISA_SET_XSAVEOPT, F_XSAVEOPT }, { ZYDIS_ISA_SET_XSAVES, F_XSAVES },
+	{ ZYDIS_ISA_SET_RDTSCP, F_RDTSCP }, { ZYDIS_ISA_SET_INVPCID, F_INVPCID }, { ZYDIS_ISA_SET_MOVBE, F_MOVBE },
+	{ ZYDIS_ISA_SET_BMI1, F_BMI1 }, { ZYDIS_ISA_SET_BMI2, F_BMI2 }, { ZYDIS_ISA_SET_LZCNT, F_LZCNT },
+	{ ZYDIS_ISA_SET_ADOX_ADCX, F_ADX }, { ZYDIS_ISA_SET_AES, F_AES }, { ZYDIS_ISA_SET_AVXAES, F_AES },
+	{ ZYDIS_ISA_SET_PCLMULQDQ, F_PCLMUL }, { ZYDIS_ISA_SET_SHA, F_SHA }, { ZYDIS_ISA_SET_RDRAND, F_RDRAND },
+	{ ZYDIS_ISA_SET_RDSEED, F_RDSEED }, { ZYDIS_ISA_SET_CLFLUSHOPT, F_CLFLUSHOPT }, { ZYDIS_ISA_SET_CLWB, F_CLWB },
+	{ ZYDIS_ISA_SET_CLFSH, F_CLFLUSH }, { ZYDIS_ISA_SET_SMAP, F_SMAP }, { ZYDIS_ISA_SET_AVX, F_AVX }, { ZYDIS_ISA_SET_AVX2, F_AVX2 },
+	{ ZYDIS_ISA_SET_AVX2GATHER, F_AVX2 }, { ZYDIS_ISA_SET_FMA, F_FMA }, { ZYDIS_ISA_SET_F16C, F_F16C }, { ZYDIS_ISA_SET_PKU, F_PKU },
+	{ ZYDIS_ISA_SET_RDPID, F_RDPID }, { ZYDIS_ISA_SET_MONITOR, F_MONITOR },
+};
+
+/* Prefixes, branches, features */
+static inline const char *zy_attributes(const struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
+{
+	unsigned feature = F_BASE;
+	for (size_t k = 0; k < ARRAY_LEN(zy_features); k++)
+		if (zy_features[k].isa == z->meta.isa_set)
+			feature = zy_features[k].feature;
+	/* MMX operations that came with SSE count as MMX for Zydis; FCOMI and company need no flag but x87's;
+	 * the VEX form of PCLMULQDQ needs PCLMULQDQ and AVX */
+	if (insn_feature(i) != feature && !(z->meta.isa_set == ZYDIS_ISA_SET_PENTIUMMMX && insn_feature(i) == F_SSE) &&
+	    !(z->meta.isa_set == ZYDIS_ISA_SET_PPRO && insn_feature(i) == F_X87) && i->op != OP_VPCLMULQDQ)
+		return "feature";
+	if (!(i->flags & IF_LOCK) != !(z->attributes & ZYDIS_ATTRIB_HAS_LOCK))
+		return "LOCK";
+	if (z->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && !(i->flags & IF_BRANCH))
+		return "not a branch";
+	if (!(i->flags & IF_VEX) != (z->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX))
+		return "VEX";
+	if (i->flags & IF_VEX && i->vl * 8 != z->avx.vector_length && z->avx.vector_length)
+		return "vector length";
+	if (i->flags & IF_PRIV && !(z->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) && i->op != OP_LGDT)
+		return "privileged";
+	switch (i->op) {
+	case OP_MOVS: case OP_STOS: case OP_LODS: case OP_INS: case OP_OUTS:
+		if (!(i->flags & IF_REP) != !(z->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPNE)) || i->flags & IF_REPNE)
+			return "REP";
+		break;
+	case OP_CMPS: case OP_SCAS:
+		if (!(i->flags & IF_REP) != !(z->attributes & ZYDIS_ATTRIB_HAS_REPE) ||
+		    !(i->flags & IF_REPNE) != !(z->attributes & ZYDIS_ATTRIB_HAS_REPNE))
+			return "REPE or REPNE";
+		break;
+	}
+	/* implicit sources: RSI, and RBX of XLAT */
+	if (!(i->flags & IF_MEM) && !(z->attributes & ZYDIS_ATTRIB_HAS_MODRM))
+		for (unsigned k = 0; k < z->operand_count; k++)
+			if (zo[k].type == ZYDIS_OPERAND_TYPE_MEMORY && zo[k].mem.segment != ZYDIS_REGISTER_ES &&
+			    zo[k].mem.segment != ZYDIS_REGISTER_SS && ZydisRegisterGetId(zo[k].mem.segment) != i->seg)
+				return "segment";
+	return NULL;
+}
+
 /* NULL if both agree, else what differs (static text). *out gets our result if not NULL. */
 static inline const char *zy_compare(struct zy *z, const uint8_t *bytes, size_t len, enum code_size code, struct insn *i)
 {
@@ -293,6 +354,9 @@ static inline const char *zy_compare(struct zy *z, const uint8_t *bytes, size_t 
 		return snprintf(why, sizeof(why), "%s: flags", name), why;
 	if (i->asz * 8 != zi.address_width)
 		return snprintf(why, sizeof(why), "%s: address size", name), why;
+	const char *attr = zy_attributes(i, &zi, zo);
+	if (attr)
+		return snprintf(why, sizeof(why), "%s: %s", name, attr), why;
 	if (zy_leniency(i->op) & ZY_OPERANDS)
 		return NULL;
 	const ZydisDecodedOperand *op = zo;
