@@ -19,6 +19,7 @@
 #define OUT_CAP 1024
 #define OUT_BATCH 256
 #define OUT_DELAY_NS 3000000ull
+#define OUT_RETRY_NS 20000000ull /* where the reader is slow */
 #define IN_CAP 4096
 #define ESCAPE 0x01 /* Ctrl-A */
 
@@ -52,30 +53,28 @@ static void flush_for_log(void)
 
 /* --- output --- */
 
-/* Waits until out_fd takes bytes. False when they are to be dropped. */
-static bool wait_writable(struct term *t)
+/* Can bytes be written now? With @wait it is waited for until somebody is in a hurry. */
+static bool writable(struct term *t, bool wait)
 {
 	for (;;) {
-		bool hurry = atomic_load(&t->hurry);
+		bool now = !wait || atomic_load(&t->hurry);
 		struct pollfd p[2] = { { .fd = t->cfg.out_fd, .events = POLLOUT },
 				       { .fd = t->hurry_pipe[0], .events = POLLIN } };
-		int r = poll(p, hurry ? 1 : 2, hurry ? 0 : -1);
+		int r = poll(p, now ? 1 : 2, now ? 0 : -1);
 
-		if (r < 0 && errno != EINTR)
-			return false;
 		if (r > 0 && p[0].revents)
 			return true; /* an error shows in write's errno */
-		if (r == 0)
+		if (r == 0 || (r < 0 && errno != EINTR))
 			return false;
 	}
 }
 
-/* Lock held */
-static void write_out(struct term *t)
+/* Writes what is collected; without @wait what cannot be written now stays. Lock held. */
+static void write_out(struct term *t, bool wait)
 {
 	size_t len = t->out_len, done = 0;
 
-	while (done < len && !t->dead && wait_writable(t)) {
+	while (done < len && !t->dead && writable(t, wait)) {
 		ssize_t n = write(t->cfg.out_fd, t->out + done, len - done);
 
 		if (n > 0)
@@ -83,7 +82,22 @@ static void write_out(struct term *t)
 		else if (n < 0 && errno != EINTR && errno != EAGAIN)
 			t->dead = true;
 	}
-	t->out_len = 0;
+	if (wait || t->dead)
+		done = len; /* waited in vain: lost */
+	memmove(t->out, t->out + done, len - done);
+	t->out_len = len - done;
+}
+
+/* Appends what fits: how much that was. Lock held. */
+static size_t append(struct term *t, const uint8_t *buf, size_t n)
+{
+	size_t len = t->out_len;
+
+	if (n > OUT_CAP - len)
+		n = OUT_CAP - len;
+	memcpy(t->out + len, buf, n);
+	t->out_len = len + n;
+	return n;
 }
 
 void term_write(struct term *t, const uint8_t *buf, size_t n)
@@ -92,12 +106,10 @@ void term_write(struct term *t, const uint8_t *buf, size_t n)
 
 	pthread_mutex_lock(&t->lock);
 	while (n) {
-		size_t len = t->out_len, part = n < OUT_CAP - len ? n : OUT_CAP - len;
+		size_t part = append(t, buf, n);
 
-		memcpy(t->out + len, buf, part);
-		t->out_len = len + part;
-		if (len + part >= OUT_BATCH || memchr(buf, '\n', part))
-			write_out(t);
+		if (t->out_len >= OUT_BATCH || memchr(buf, '\n', part))
+			write_out(t, true);
 		buf += part;
 		n -= part;
 	}
@@ -113,22 +125,23 @@ void term_flush(struct term *t)
 	if (!atomic_load_explicit(&t->out_len, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&t->lock);
-	write_out(t);
+	write_out(t, true);
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* Runs on the loop's thread, which must not wait for a slow reader behind a vcpu that does */
+/* Runs on the loop's thread, which never waits for a slow reader: its user may be pressing Ctrl-A x */
 static void on_timer(void *ctx)
 {
 	struct term *t = ctx;
+	bool again = true;
 
-	if (pthread_mutex_trylock(&t->lock)) {
-		loop_timer_set(&t->timer, clock_now_ns() + OUT_DELAY_NS);
-		return;
+	if (!pthread_mutex_trylock(&t->lock)) {
+		write_out(t, false);
+		again = t->armed = t->out_len != 0;
+		pthread_mutex_unlock(&t->lock);
 	}
-	t->armed = false;
-	write_out(t);
-	pthread_mutex_unlock(&t->lock);
+	if (again)
+		loop_timer_set(&t->timer, clock_now_ns() + OUT_RETRY_NS);
 }
 
 void term_hurry(struct term *t)
@@ -139,10 +152,15 @@ void term_hurry(struct term *t)
 
 /* --- input --- */
 
+/* Our own words to the user, on the loop's thread: lost where the terminal is stuck */
 static void say(struct term *t, const char *text)
 {
-	term_write(t, (const uint8_t *)text, strlen(text));
-	term_flush(t);
+	if (pthread_mutex_trylock(&t->lock))
+		return;
+	write_out(t, false);
+	append(t, (const uint8_t *)text, strlen(text));
+	write_out(t, false);
+	pthread_mutex_unlock(&t->lock);
 }
 
 static void command(struct term *t, uint8_t key)

@@ -36,7 +36,8 @@ void term_write(struct term *, const uint8_t *buf, size_t n); /* any thread; wai
 void term_flush(struct term *);                               /* any thread; cheap when empty */
 /* The guest's device has room again for what it did not take. Any thread. */
 void term_room(struct term *);
-/* From now on nothing waits for a slow reader: what cannot be written at once is lost. Any thread. */
+/* From now on nothing waits for a slow reader: what cannot be written at once is lost.
+ * Async-signal-safe. */
 void term_hurry(struct term *);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "host/loop.h"
+#include "host/term.h"
 #include "machine/internal.h"
 #include "machine/vcpu.h"
 
@@ -34,5 +35,6 @@ void machine_quit(struct machine *m)
 {
 	/* the CPUs are stopped by machine_run, once the loop has returned: their locks are not for signal handlers */
 	atomic_store(&m->event, POWER_QUIT);
+	term_hurry(m->term); /* nobody is to wait for a reader any more */
 	loop_stop(m->loop);
 }
