@@ -20,6 +20,8 @@
 #include <sys/prctl.h>
 #endif
 
+#define ROUND 256 /* timers run before posted calls and descriptors have their turn */
+
 struct watch {
 	int fd;
 	unsigned id; /* tells a watch from an earlier one of the same descriptor */
@@ -265,10 +267,10 @@ static void run_timers(struct loop *l)
 
 	if (!l->timers)
 		return;
-	/* One look at the clock a round: a timer that its callback arms in the past waits for the next
-	 * round, so that descriptors have their turn */
+	/* One look at the clock and a bounded number of timers a round: timers that arm themselves in the
+	 * past again and again do not keep descriptors from their turn */
 	now = clock_now_ns();
-	while (l->timers && l->timers->when_ns <= now && !atomic_load(&l->stop)) {
+	for (unsigned n = 0; n < ROUND && l->timers && l->timers->when_ns <= now && !atomic_load(&l->stop); n++) {
 		struct loop_timer *t = l->timers;
 
 		timer_unlink(l, t);
@@ -278,8 +280,6 @@ static void run_timers(struct loop *l)
 		pthread_mutex_lock(&l->lock);
 		l->running_timer = NULL;
 		callback_over(l);
-		if (l->timers && l->timers == t)
-			break;
 	}
 }
 
