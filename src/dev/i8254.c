@@ -48,7 +48,7 @@ struct channel {
 struct regs {
 	struct channel ch[3];
 	uint8_t port_b;  /* bits 0, 1 */
-	uint64_t due_ns; /* when the next tick of channel 0 should come; UINT64_MAX: none */
+	uint64_t due;    /* PIT clock of channel 0's next tick; UINT64_MAX: none */
 };
 
 struct i8254 {
@@ -137,10 +137,9 @@ static uint16_t current(struct channel *c, uint64_t now)
 	return c->bcd ? to_bcd((uint32_t)v) : (uint16_t)v;
 }
 
-/* Arms channel 0's timer for due_ns */
-static void arm(struct i8254 *d)
+static uint64_t due_ns(const struct i8254 *d)
 {
-	loop_timer_set(&d->timer, d->r.due_ns);
+	return d->r.due == UINT64_MAX ? UINT64_MAX : clocks_to_ns(d->r.due);
 }
 
 /* Channel 0's count has begun or ended: finds its first tick */
@@ -148,10 +147,8 @@ static void schedule(struct i8254 *d)
 {
 	struct channel *c = &d->r.ch[0];
 
-	d->r.due_ns = UINT64_MAX;
-	if (c->counting)
-		d->r.due_ns = clocks_to_ns(c->start + c->count + (c->mode >= 4));
-	arm(d);
+	d->r.due = c->counting ? c->start + c->count + (c->mode >= 4) : UINT64_MAX;
+	loop_timer_set(&d->timer, due_ns(d));
 }
 
 static void tick(void *ctx)
@@ -163,23 +160,23 @@ static void tick(void *ctx)
 	pthread_mutex_lock(&d->lock);
 	c = &d->r.ch[0];
 	now = clock_now_ns();
-	if (d->r.due_ns > now) { /* re-programmed while the timer fired */
-		arm(d);
+	if (due_ns(d) > now) { /* re-programmed while the timer fired */
+		loop_timer_set(&d->timer, due_ns(d));
 		pthread_mutex_unlock(&d->lock);
 		return;
 	}
 	irq_set(&d->irq, false);
 	irq_set(&d->irq, true);
 	if (periodic(c)) {
-		elapsed(c, ns_to_clocks(d->r.due_ns) + 1);
+		elapsed(c, d->r.due); /* a new count begins here */
+		d->r.due += c->count;
+		if (now > due_ns(d) + LATE_MAX_NS)
+			d->r.due = ns_to_clocks(now) + c->count;
 		period = clocks_to_ns(c->count);
-		d->r.due_ns += period;
-		if (now > d->r.due_ns && now - d->r.due_ns > LATE_MAX_NS)
-			d->r.due_ns = now + period;
 		soonest = now + (period / 2 > TICK_MIN_NS ? period / 2 : TICK_MIN_NS);
-		loop_timer_set(&d->timer, d->r.due_ns > soonest ? d->r.due_ns : soonest);
+		loop_timer_set(&d->timer, due_ns(d) > soonest ? due_ns(d) : soonest);
 	} else {
-		d->r.due_ns = UINT64_MAX;
+		d->r.due = UINT64_MAX;
 	}
 	pthread_mutex_unlock(&d->lock);
 }
@@ -199,7 +196,9 @@ static void count_write(struct i8254 *d, struct channel *c, uint16_t v)
 	uint32_t n = from_guest(c, v);
 
 	if (periodic(c) && c->counting && !c->null_count) {
-		elapsed(c, now);
+		uint64_t done = elapsed(c, now);
+
+		c->start += done - done % c->count; /* so that the next period is one count away */
 		c->next = n;
 		return;
 	}
@@ -352,6 +351,8 @@ static void gate_set(struct channel *c, bool gate, uint64_t now)
 		c->start = now;
 	} else if (periodic(c)) {
 		c->start = now;
+		c->count = c->next ? c->next : c->count;
+		c->next = 0;
 	} else {
 		c->start = now - c->held;
 	}
@@ -373,11 +374,11 @@ static void i8254_reset(void *dev)
 	struct i8254 *d = dev;
 
 	pthread_mutex_lock(&d->lock);
-	d->r = (struct regs){ .due_ns = UINT64_MAX };
+	d->r = (struct regs){ .due = UINT64_MAX };
 	for (unsigned i = 0; i < 3; i++)
 		d->r.ch[i] = (struct channel){ .gate = i != 2, .null_count = true, .count = 65536, .rw = RW_BOTH };
 	irq_set(&d->irq, false);
-	arm(d);
+	loop_timer_set(&d->timer, UINT64_MAX);
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -415,13 +416,13 @@ static void sync_channel(struct devstate *s, struct channel *c, uint64_t now)
 
 static void sync_state(struct devstate *s, struct regs *r)
 {
-	uint64_t now = clock_now_ns();
+	uint64_t now = ns_to_clocks(clock_now_ns());
 
 	ds_tag(s, 0x34353238, 1);
 	for (unsigned i = 0; i < 3; i++)
-		sync_channel(s, &r->ch[i], ns_to_clocks(now));
+		sync_channel(s, &r->ch[i], now);
 	ds_u8(s, &r->port_b);
-	ds_time(s, &r->due_ns, now);
+	ds_time(s, &r->due, now);
 }
 
 static size_t i8254_save(void *dev, void *buf, size_t cap)
@@ -439,10 +440,11 @@ static int i8254_load(void *dev, const void *buf, size_t len)
 {
 	struct i8254 *d = dev;
 	struct devstate s = devstate_loader(buf, len);
-	struct regs r = { .due_ns = UINT64_MAX };
+	struct regs r = { .due = UINT64_MAX };
 
 	sync_state(&s, &r);
-	if (ds_finish(&s) || (r.port_b & ~(B_GATE2 | B_SPEAKER)))
+	if (ds_finish(&s) || (r.port_b & ~(B_GATE2 | B_SPEAKER)) ||
+	    (r.due != UINT64_MAX && r.due > UINT64_MAX / 4))
 		return -EINVAL;
 	for (unsigned i = 0; i < 3; i++) {
 		struct channel *c = &r.ch[i];
@@ -453,7 +455,7 @@ static int i8254_load(void *dev, const void *buf, size_t len)
 	}
 	pthread_mutex_lock(&d->lock);
 	d->r = r;
-	arm(d);
+	loop_timer_set(&d->timer, due_ns(d));
 	pthread_mutex_unlock(&d->lock);
 	return 0;
 }
