@@ -203,9 +203,7 @@ int unpack_payload(const uint8_t *in, size_t len, struct buf *out, struct err *e
 	if (len < 16 || len > UNPACK_MAX)
 		return err_set(e, -EILSEQ, "its %s payload is corrupt: %s", f->name, msg_short);
 	uint64_t size = le32_load(in + len - 4);
-	/* Nothing packs much better than 1:1032 (deflate) or so, except long runs of one byte in
-	 * bzip2 and xz: a kernel is not one */
-	if (!size || size > UNPACK_MAX || size / 4096 > len)
+	if (!size || size > UNPACK_MAX)
 		return err_set(e, -EILSEQ, "its %s payload is corrupt: an unpacked size of %llu bytes makes no sense",
 			       f->name, (unsigned long long)size);
 	if (buf_alloc(&b, size))

@@ -1,7 +1,6 @@
 /* elf.c - reads ELF kernels: what to load where, where to enter, and the PVH note. */
 #include "boot/elf.h"
 
-#include <elf.h>
 #include <errno.h>
 
 #include "base/bytes.h"
@@ -13,28 +12,54 @@
 #define PVH_NOTE_NAME "Xen"
 #define PVH_NOTE_ENTRY 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 
-struct phdr {
-	uint32_t type;
-	uint64_t offset, vaddr, paddr, filesz, memsz, align;
+/* The few values of the ELF specification that matter here; not every host has an <elf.h> */
+enum {
+	EI_CLASS = 4, EI_DATA = 5,
+	ELFCLASS32 = 1, ELFCLASS64 = 2, ELFDATA2LSB = 1,
+	ET_EXEC = 2, ET_DYN = 3,
+	EM_386 = 3, EM_ARM = 40, EM_X86_64 = 62, EM_AARCH64 = 183, EM_RISCV = 243,
+	PT_LOAD = 1, PT_NOTE = 4,
+	SHT_NULL = 0, SHT_NOBITS = 8,
+	E_TYPE = 16, E_MACHINE = 18, E_ENTRY = 24, P_TYPE = 0, SH_TYPE = 4, /* offsets equal in both classes */
 };
 
-/* Offsets of a field in the two classes of ELF */
-#define F(h, f) (is64 ? offsetof(Elf64_##h, f) : offsetof(Elf32_##h, f))
+/* Lengths and offsets that differ between the classes */
+struct elf_class {
+	uint8_t ehdr_len, e_phoff, e_shoff, e_phentsize, e_phnum, e_shentsize, e_shnum;
+	uint8_t phdr_len, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz;
+	uint8_t shdr_len, sh_offset, sh_size;
+};
 
-static uint64_t elf_word(const uint8_t *p, bool is64)
+static const struct elf_class classes[2] = {
+	{52, 28, 32, 42, 44, 46, 48, 32, 4, 8, 12, 16, 20, 40, 16, 20},
+	{64, 32, 40, 54, 56, 58, 60, 56, 8, 16, 24, 32, 40, 64, 24, 32},
+};
+
+struct phdr {
+	uint32_t type;
+	uint64_t offset, vaddr, paddr, filesz, memsz;
+};
+
+static const struct elf_class *elf_class(const struct elf_image *elf)
 {
-	return is64 ? le64_load(p) : le32_load(p);
+	return &classes[elf->is64];
 }
 
-static void elf_read_phdr(const uint8_t *p, bool is64, struct phdr *out)
+static uint64_t elf_word(const struct elf_image *elf, const uint8_t *p)
 {
-	out->type = le32_load(p + F(Phdr, p_type));
-	out->offset = elf_word(p + F(Phdr, p_offset), is64);
-	out->vaddr = elf_word(p + F(Phdr, p_vaddr), is64);
-	out->paddr = elf_word(p + F(Phdr, p_paddr), is64);
-	out->filesz = elf_word(p + F(Phdr, p_filesz), is64);
-	out->memsz = elf_word(p + F(Phdr, p_memsz), is64);
-	out->align = elf_word(p + F(Phdr, p_align), is64);
+	return elf->is64 ? le64_load(p) : le32_load(p);
+}
+
+static void elf_read_phdr(const struct elf_image *elf, const uint8_t *p, struct phdr *out)
+{
+	const struct elf_class *c = elf_class(elf);
+
+	out->type = le32_load(p + P_TYPE);
+	out->offset = elf_word(elf, p + c->p_offset);
+	out->vaddr = elf_word(elf, p + c->p_vaddr);
+	out->paddr = elf_word(elf, p + c->p_paddr);
+	out->filesz = elf_word(elf, p + c->p_filesz);
+	out->memsz = elf_word(elf, p + c->p_memsz);
 }
 
 static bool elf_inside(const struct elf_image *elf, uint64_t off, uint64_t len)
@@ -91,21 +116,30 @@ static int elf_add_segment(struct elf_image *elf, const struct phdr *ph, unsigne
 /* Section headers serve only to find the file's end: what is odd about them is ignored */
 static void elf_measure(struct elf_image *elf)
 {
+	const struct elf_class *c = elf_class(elf);
 	const uint8_t *h = elf->data;
-	bool is64 = elf->is64;
-	uint64_t off = elf_word(h + F(Ehdr, e_shoff), is64);
-	uint64_t size = le16_load(h + F(Ehdr, e_shentsize)), n = le16_load(h + F(Ehdr, e_shnum));
+	uint64_t off = elf_word(elf, h + c->e_shoff), size = le16_load(h + c->e_shentsize), n = le16_load(h + c->e_shnum);
 
-	if (!off || size < (is64 ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr)) || !elf_inside(elf, off, size * n))
+	if (!off || size < c->shdr_len || !elf_inside(elf, off, size * n))
 		return;
 	if (off + size * n > elf->end)
 		elf->end = off + size * n;
 	for (uint64_t i = 0; i < n; i++) {
 		const uint8_t *s = h + off + i * size;
-		uint32_t type = le32_load(s + F(Shdr, sh_type));
-		uint64_t s_off = elf_word(s + F(Shdr, sh_offset), is64), s_len = elf_word(s + F(Shdr, sh_size), is64);
+		uint32_t type = le32_load(s + SH_TYPE);
+		uint64_t s_off = elf_word(elf, s + c->sh_offset), s_len = elf_word(elf, s + c->sh_size);
 		if (type != SHT_NOBITS && type != SHT_NULL && elf_inside(elf, s_off, s_len) && s_off + s_len > elf->end)
 			elf->end = s_off + s_len;
+	}
+}
+
+static const char *elf_machine_name(unsigned machine)
+{
+	switch (machine) {
+	case EM_AARCH64: return "ARM64";
+	case EM_ARM: return "ARM";
+	case EM_RISCV: return "RISC-V";
+	default: return "another machine";
 	}
 }
 
@@ -115,21 +149,18 @@ static int elf_check_header(struct elf_image *elf, struct err *e)
 
 	if (!elf_is(h, elf->len))
 		return err_set(e, -ENOEXEC, "it is not an ELF file");
-	if (elf->len < sizeof(Elf32_Ehdr) || (h[EI_CLASS] == ELFCLASS64 && elf->len < sizeof(Elf64_Ehdr)))
+	if (elf->len < classes[0].ehdr_len || (h[EI_CLASS] == ELFCLASS64 && elf->len < classes[1].ehdr_len))
 		return err_set(e, -ENOEXEC, "its ELF header is truncated");
 	if (h[EI_CLASS] != ELFCLASS64 && h[EI_CLASS] != ELFCLASS32)
 		return err_set(e, -ENOEXEC, "it is an ELF file of unknown class %u", h[EI_CLASS]);
 	elf->is64 = h[EI_CLASS] == ELFCLASS64;
 	if (h[EI_DATA] != ELFDATA2LSB)
 		return err_set(e, -ENOEXEC, "it is a big-endian ELF file; this machine is x86-64");
-	unsigned machine = le16_load(h + offsetof(Elf64_Ehdr, e_machine));
+	unsigned machine = le16_load(h + E_MACHINE), type = le16_load(h + E_TYPE);
 	if (machine != EM_X86_64 && machine != EM_386)
-		return err_set(e, -ENOEXEC, "it is an ELF file for %s; this machine is x86-64",
-			       machine == EM_AARCH64 ? "ARM64" : machine == EM_ARM ? "ARM" :
-			       machine == EM_RISCV ? "RISC-V" : "another machine");
+		return err_set(e, -ENOEXEC, "it is an ELF file for %s; this machine is x86-64", elf_machine_name(machine));
 	if (elf->is64 && machine != EM_X86_64)
 		return err_set(e, -ENOEXEC, "its ELF header contradicts itself (64-bit, but for the i386)");
-	unsigned type = le16_load(h + offsetof(Elf64_Ehdr, e_type));
 	if (type != ET_EXEC && type != ET_DYN)
 		return err_set(e, -ENOEXEC, "it is an ELF file, but not an executable (type %u)", type);
 	return 0;
@@ -143,17 +174,17 @@ int elf_parse(const uint8_t *data, size_t len, struct elf_image *out, struct err
 	int rc = elf_check_header(&elf, e);
 	if (rc)
 		return rc;
-	bool is64 = elf.is64;
-	elf.entry = elf_word(data + F(Ehdr, e_entry), is64);
-	uint64_t off = elf_word(data + F(Ehdr, e_phoff), is64);
-	unsigned size = le16_load(data + F(Ehdr, e_phentsize)), n = le16_load(data + F(Ehdr, e_phnum));
-	if (!n || n > PHDRS_MAX || size < (is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
+	const struct elf_class *c = elf_class(&elf);
+	elf.entry = elf_word(&elf, data + E_ENTRY);
+	uint64_t off = elf_word(&elf, data + c->e_phoff);
+	unsigned size = le16_load(data + c->e_phentsize), n = le16_load(data + c->e_phnum);
+	if (!n || n > PHDRS_MAX || size < c->phdr_len)
 		return err_set(e, -ENOEXEC, "its table of %u program headers of %u bytes makes no sense", n, size);
 	if (!elf_inside(&elf, off, (uint64_t)size * n))
 		return err_set(e, -ENOEXEC, "its program headers lie beyond the end of the file: it is truncated");
 	elf.end = off + (uint64_t)size * n;
 	for (unsigned i = 0; i < n; i++) {
-		elf_read_phdr(data + off + (uint64_t)size * i, is64, &ph);
+		elf_read_phdr(&elf, data + off + (uint64_t)size * i, &ph);
 		if (ph.type == PT_LOAD) {
 			rc = elf_add_segment(&elf, &ph, i, e);
 			if (rc)
