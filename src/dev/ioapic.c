@@ -32,12 +32,13 @@ struct regs {
 
 struct ioapic {
 	pthread_mutex_t lock; /* guards r */
-	void (*deliver)(void *ctx, const struct apic_msg *);
+	unsigned (*deliver)(void *ctx, const struct apic_msg *);
 	void *ctx;
 	struct regs r;
 };
 
-static void send(struct ioapic *d, unsigned pin)
+/* Sends the pin's message: true if somebody took it */
+static bool send(struct ioapic *d, unsigned pin)
 {
 	uint64_t rte = d->r.rte[pin];
 	struct apic_msg m = {
@@ -47,7 +48,7 @@ static void send(struct ioapic *d, unsigned pin)
 
 	if (m.dest == 0xff && !m.logical)
 		m.dest = APIC_DEST_ALL;
-	d->deliver(d->ctx, &m);
+	return d->deliver(d->ctx, &m) > 0;
 }
 
 /* A level pin asks until it is answered, and again after the EOI */
@@ -58,10 +59,9 @@ static void level_check(struct ioapic *d, unsigned pin)
 
 	if (!(rte & RTE_LEVEL) || (rte & (RTE_MASKED | RTE_REMOTE_IRR)) || !(d->r.lines & 1u << pin))
 		return;
-	/* Only what ends in an EOI is waited for */
-	if (mode == APIC_FIXED || mode == APIC_LOWEST)
+	/* Only what ends in an EOI is waited for; it may come before send returns, but not past our lock */
+	if (send(d, pin) && (mode == APIC_FIXED || mode == APIC_LOWEST))
 		d->r.rte[pin] |= RTE_REMOTE_IRR;
-	send(d, pin);
 }
 
 void ioapic_set(struct ioapic *d, unsigned pin, bool level)
@@ -232,7 +232,7 @@ const struct device_ops ioapic_ops = {
 	.save = ioapic_save, .load = ioapic_load,
 };
 
-int ioapic_create(struct bus *mmio, void (*deliver)(void *ctx, const struct apic_msg *), void *ctx,
+int ioapic_create(struct bus *mmio, unsigned (*deliver)(void *ctx, const struct apic_msg *), void *ctx,
 		  struct ioapic **out, struct err *e)
 {
 	struct ioapic *d = calloc(1, sizeof(*d));

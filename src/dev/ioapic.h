@@ -16,8 +16,9 @@ struct ioapic;
 
 #define IOAPIC_PINS 24
 
-/* Registers itself at LAYOUT_IOAPIC of @mmio. @deliver is called with the IOAPIC's lock held. */
-int ioapic_create(struct bus *mmio, void (*deliver)(void *ctx, const struct apic_msg *), void *ctx,
+/* Registers itself at LAYOUT_IOAPIC of @mmio. @deliver is called with the IOAPIC's
+ * lock held and returns how many took the message. */
+int ioapic_create(struct bus *mmio, unsigned (*deliver)(void *ctx, const struct apic_msg *), void *ctx,
 		  struct ioapic **out, struct err *e);
 extern const struct device_ops ioapic_ops;
 
