@@ -34,9 +34,9 @@ static uint64_t raw_mapped_end(const struct memmap *mem)
 static int raw_read(struct loader *l, int fd, uint64_t len, struct err *e)
 {
 	const struct boot_config *c = l->cfg;
-	uint64_t end = c->mode == BOOT_REAL ? REAL_MODE_END : c->mode == BOOT_PROTECTED ? LAYOUT_HIGH_RAM : UINT64_MAX;
+	uint64_t end = c->mode == BOOT_REAL ? REAL_MODE_END : LAYOUT_HIGH_RAM;
 
-	if (c->entry >= end)
+	if (c->mode != BOOT_LONG && c->entry >= end)
 		return err_set(e, -EINVAL, "--entry %#llx cannot be reached in %s mode; give an address below %#llx",
 			       (unsigned long long)c->entry, c->mode == BOOT_REAL ? "real" : "protected",
 			       (unsigned long long)end);
