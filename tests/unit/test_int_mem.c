@@ -44,7 +44,7 @@ static void stack_faults(void **state)
 	G(RBP) = NONCANON;
 	RAISES(f, EXC_SS, 0xc9); /* leave */
 	RAISES(f, EXC_SS, 0x8b, 0x45, 0); /* mov eax, [rbp] */
-	RAISES(f, EXC_GP, 0x3e, 0x8b, 0x04, 0x2d, 0, 0, 0, 0x80); /* mov eax, [rbp*1 - 2^31] */
+	RAISES(f, EXC_GP, 0x8b, 0x04, 0x2d, 0, 0, 0, 0); /* mov eax, [rbp * 1] */
 	G(RSP) = STACK;
 	G(RAX) = NONCANON;
 	RAISES(f, EXC_GP, 0xff, 0xd0); /* call rax */
@@ -275,7 +275,7 @@ static void rep_movs(void **state)
 	G(RCX) = 5;
 	RUN(f, 0xf3, 0xa4);
 	f->c->rflags &= ~(uint64_t)FL_DF;
-	assert_memory_equal(f->ram + AT_DATA, "aabcabbcabca", 12);
+	assert_memory_equal(f->ram + AT_DATA, "aabcababcabca", 13);
 	assert_int_equal(G(RSI), AT_DATA - 1);
 
 	/* a fault keeps what is done and names the element: source, then destination */
