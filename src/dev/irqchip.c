@@ -2,6 +2,8 @@
 #include "dev/irqchip.h"
 
 #include "base/err.h"
+#include "core/bus.h"
+#include "core/layout.h"
 #include "dev/devstate.h"
 #include "dev/i8259.h"
 #include "dev/ioapic.h"
@@ -213,9 +215,14 @@ int irqchip_create(struct bus *pio, struct bus *mmio, const struct lapics_config
 		goto fail;
 	rc = ioapic_create(mmio, ioapic_deliver, c, &c->ioapic, e);
 	if (rc)
-		goto fail; /* the caller's buses still name the PIC; start-up ends here */
+		goto fail_pic;
 	*out = c;
 	return 0;
+
+fail_pic:
+	bus_remove(pio, PORT_PIC1);
+	bus_remove(pio, PORT_PIC2);
+	bus_remove(pio, PORT_ELCR);
 fail:
 	irqchip_destroy(c);
 	return rc;

@@ -394,7 +394,10 @@ static int x2_write(struct lapic *l, unsigned reg, uint64_t val)
 		allowed = SVR_BITS;
 		break;
 	case REG_LVT ... REG_LVT + LVT_COUNT - 1:
-		allowed = lapic_lvt_bits[reg - REG_LVT] | LVT_REMOTE_IRR | 1u << 12;
+		/* Delivery status, and the pins' remote IRR, may be written back as they were read */
+		allowed = lapic_lvt_bits[reg - REG_LVT] | 1u << 12;
+		if (allowed & LVT_LEVEL)
+			allowed |= LVT_REMOTE_IRR;
 		break;
 	case REG_ICT:
 		allowed = 0xffffffffu;
