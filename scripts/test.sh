@@ -34,7 +34,7 @@ python_tests() {
 		skip "guest and end-to-end tests" "python3-pytest or python3-pexpect is not installed"
 		return
 	fi
-	$python -m pytest -q -rs -p no:cacheprovider tests "$@" </dev/null 2>&1 | tee "$log"
+	$python -m pytest -q -rs -p no:cacheprovider tests </dev/null 2>&1 | tee "$log"
 	count_pytest "${PIPESTATUS[0]}" "$log"
 	rm -f "$log"
 }

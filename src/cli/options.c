@@ -73,7 +73,7 @@ static int choice_index(const char *choices, const char *value)
 	size_t len = strlen(value);
 	int n = 0;
 
-	for (const char *p = choices; *p; n++) {
+	for (const char *p = choices; p && *p; n++) {
 		size_t l = strcspn(p, "|");
 
 		if (l == len && !memcmp(p, value, l))
