@@ -25,7 +25,9 @@ static void check_operand(const struct insn *i, const struct opnd *o)
 	case O_MEM: require(i->flags & IF_MEM); break;
 	case O_SREG: require(o->reg < 6); break;
 	case O_CR: require(o->reg <= 8); break;
-	case O_DR: case O_ST: case O_MMX: require(o->reg < 8); break;
+	case O_DR:
+	case O_ST:
+	case O_MMX: require(o->reg < 8); break;
 	case O_XMM: require(o->reg < (i->code == CODE_64 ? 16 : 8) && o->size); break;
 	}
 }

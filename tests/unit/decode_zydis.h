@@ -21,19 +21,58 @@ struct zy {
 /* What we do not offer, in no guest's CPUID */
 static const ZydisISASet zy_unsupported[] = {
 	/* AMD's and VIA's own */
-	ZYDIS_ISA_SET_AMD3DNOW, ZYDIS_ISA_SET_AMD_INVLPGB, ZYDIS_ISA_SET_CLZERO, ZYDIS_ISA_SET_LWP, ZYDIS_ISA_SET_FMA4,
-	ZYDIS_ISA_SET_MCOMMIT, ZYDIS_ISA_SET_MONITORX, ZYDIS_ISA_SET_RDPRU, ZYDIS_ISA_SET_SNP, ZYDIS_ISA_SET_SSE4A,
-	ZYDIS_ISA_SET_SVM, ZYDIS_ISA_SET_TBM, ZYDIS_ISA_SET_XOP, ZYDIS_ISA_SET_PADLOCK_ACE, ZYDIS_ISA_SET_PADLOCK_PHE,
-	ZYDIS_ISA_SET_PADLOCK_PMM, ZYDIS_ISA_SET_PADLOCK_RNG,
+	ZYDIS_ISA_SET_AMD3DNOW,
+	ZYDIS_ISA_SET_AMD_INVLPGB,
+	ZYDIS_ISA_SET_CLZERO,
+	ZYDIS_ISA_SET_LWP,
+	ZYDIS_ISA_SET_FMA4,
+	ZYDIS_ISA_SET_MCOMMIT,
+	ZYDIS_ISA_SET_MONITORX,
+	ZYDIS_ISA_SET_RDPRU,
+	ZYDIS_ISA_SET_SNP,
+	ZYDIS_ISA_SET_SSE4A,
+	ZYDIS_ISA_SET_SVM,
+	ZYDIS_ISA_SET_TBM,
+	ZYDIS_ISA_SET_XOP,
+	ZYDIS_ISA_SET_PADLOCK_ACE,
+	ZYDIS_ISA_SET_PADLOCK_PHE,
+	ZYDIS_ISA_SET_PADLOCK_PMM,
+	ZYDIS_ISA_SET_PADLOCK_RNG,
 	/* Virtualisation, enclaves, trusted execution, tracing, transactions, shadow stacks, user interrupts */
-	ZYDIS_ISA_SET_VTX, ZYDIS_ISA_SET_VMFUNC, ZYDIS_ISA_SET_SGX, ZYDIS_ISA_SET_SGX_ENCLV, ZYDIS_ISA_SET_SMX,
-	ZYDIS_ISA_SET_TDX, ZYDIS_ISA_SET_PCONFIG, ZYDIS_ISA_SET_PT, ZYDIS_ISA_SET_RTM, ZYDIS_ISA_SET_TSX_LDTRK,
-	ZYDIS_ISA_SET_CET, ZYDIS_ISA_SET_UINTR, ZYDIS_ISA_SET_KEYLOCKER, ZYDIS_ISA_SET_KEYLOCKER_WIDE,
-	ZYDIS_ISA_SET_ENQCMD, ZYDIS_ISA_SET_MOVDIR, ZYDIS_ISA_SET_SERIALIZE, ZYDIS_ISA_SET_HRESET, ZYDIS_ISA_SET_WAITPKG,
+	ZYDIS_ISA_SET_VTX,
+	ZYDIS_ISA_SET_VMFUNC,
+	ZYDIS_ISA_SET_SGX,
+	ZYDIS_ISA_SET_SGX_ENCLV,
+	ZYDIS_ISA_SET_SMX,
+	ZYDIS_ISA_SET_TDX,
+	ZYDIS_ISA_SET_PCONFIG,
+	ZYDIS_ISA_SET_PT,
+	ZYDIS_ISA_SET_RTM,
+	ZYDIS_ISA_SET_TSX_LDTRK,
+	ZYDIS_ISA_SET_CET,
+	ZYDIS_ISA_SET_UINTR,
+	ZYDIS_ISA_SET_KEYLOCKER,
+	ZYDIS_ISA_SET_KEYLOCKER_WIDE,
+	ZYDIS_ISA_SET_ENQCMD,
+	ZYDIS_ISA_SET_MOVDIR,
+	ZYDIS_ISA_SET_SERIALIZE,
+	ZYDIS_ISA_SET_HRESET,
+	ZYDIS_ISA_SET_WAITPKG,
 	/* Vector extensions beyond AVX2 with FMA and F16C, and Knights Corner's */
-	ZYDIS_ISA_SET_GFNI, ZYDIS_ISA_SET_AVX_GFNI, ZYDIS_ISA_SET_AVX_VNNI, ZYDIS_ISA_SET_VAES, ZYDIS_ISA_SET_VPCLMULQDQ,
-	ZYDIS_ISA_SET_AMX_BF16, ZYDIS_ISA_SET_AMX_INT8, ZYDIS_ISA_SET_AMX_TILE, ZYDIS_ISA_SET_KNCE, ZYDIS_ISA_SET_KNCJKBR,
-	ZYDIS_ISA_SET_KNCSTREAM, ZYDIS_ISA_SET_KNCV, ZYDIS_ISA_SET_KNC_MISC, ZYDIS_ISA_SET_KNC_PF_HINT,
+	ZYDIS_ISA_SET_GFNI,
+	ZYDIS_ISA_SET_AVX_GFNI,
+	ZYDIS_ISA_SET_AVX_VNNI,
+	ZYDIS_ISA_SET_VAES,
+	ZYDIS_ISA_SET_VPCLMULQDQ,
+	ZYDIS_ISA_SET_AMX_BF16,
+	ZYDIS_ISA_SET_AMX_INT8,
+	ZYDIS_ISA_SET_AMX_TILE,
+	ZYDIS_ISA_SET_KNCE,
+	ZYDIS_ISA_SET_KNCJKBR,
+	ZYDIS_ISA_SET_KNCSTREAM,
+	ZYDIS_ISA_SET_KNCV,
+	ZYDIS_ISA_SET_KNC_MISC,
+	ZYDIS_ISA_SET_KNC_PF_HINT,
 };
 
 static inline bool zy_isa_unsupported(ZydisISASet isa)
@@ -65,19 +104,29 @@ static inline void zy_init(struct zy *z)
 /* Our mnemonic in Zydis' spelling, where it follows a rule: conditions, size suffixes */
 static inline void zy_spell(const struct insn *i, char *name, size_t size)
 {
-	static const char *const cond[16] = { "o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np",
-					      "l", "nl", "le", "nle" };
+	static const char *const cond[16] = { "o", "no", "b", "nb", "z", "nz", "be", "nbe",
+					      "s", "ns", "p", "np", "l", "nl", "le", "nle" };
 	static const char *const suffix[9] = { [1] = "b", [2] = "w", [4] = "d", [8] = "q" };
 	int o = i->osz == 2 ? 0 : i->osz == 4 ? 1 : 2, a = i->asz == 2 ? 0 : i->asz == 4 ? 1 : 2;
 	const char *base = op_info[i->op].name, *s = "";
 	switch (i->op) {
-	case OP_JCC: case OP_SETCC: case OP_CMOVCC: s = cond[i->cc]; break;
-	case OP_MOVS: case OP_CMPS: case OP_STOS: case OP_LODS: case OP_SCAS: case OP_INS: case OP_OUTS:
-		s = suffix[i->o[0].size];
-		break;
+	case OP_JCC:
+	case OP_SETCC:
+	case OP_CMOVCC: s = cond[i->cc]; break;
+	case OP_MOVS:
+	case OP_CMPS:
+	case OP_STOS:
+	case OP_LODS:
+	case OP_SCAS:
+	case OP_INS:
+	case OP_OUTS: s = suffix[i->o[0].size]; break;
 	case OP_CBW: base = ((const char *const[]){ "cbw", "cwde", "cdqe" })[o]; break;
 	case OP_CWD: base = ((const char *const[]){ "cwd", "cdq", "cqo" })[o]; break;
-	case OP_PUSHF: case OP_POPF: case OP_IRET: case OP_PUSHA: case OP_POPA: s = ((const char *const[]){ "", "d", "q" })[o]; break;
+	case OP_PUSHF:
+	case OP_POPF:
+	case OP_IRET:
+	case OP_PUSHA:
+	case OP_POPA: s = ((const char *const[]){ "", "d", "q" })[o]; break;
 	case OP_JMPF: base = "jmp"; break;
 	case OP_CALLF: base = "call"; break;
 	case OP_RETF: base = "ret"; break;
@@ -87,40 +136,102 @@ static inline void zy_spell(const struct insn *i, char *name, size_t size)
 }
 
 /* Other names for the same thing */
-static const struct { uint16_t op; const char *zydis; } zy_alias[] = {
-	{ OP_FXSAVE, "fxsave64" }, { OP_FXRSTOR, "fxrstor64" }, { OP_XSAVE, "xsave64" }, { OP_XSAVEC, "xsavec64" },
-	{ OP_XSAVEOPT, "xsaveopt64" }, { OP_XSAVES, "xsaves64" }, { OP_XRSTOR, "xrstor64" }, { OP_XRSTORS, "xrstors64" },
-	{ OP_PREFETCH, "prefetchw" }, { OP_PREFETCH, "prefetchwt1" }, { OP_PREFETCH, "prefetchnta" },
-	{ OP_PREFETCH, "prefetcht0" }, { OP_PREFETCH, "prefetcht1" }, { OP_PREFETCH, "prefetcht2" },
-	{ OP_FNOP, "fdisi8087_nop" }, { OP_FNOP, "feni8087_nop" }, { OP_FNOP, "fsetpm287_nop" }, { OP_FSTP, "fstpnce" },
+static const struct {
+	uint16_t op;
+	const char *zydis;
+} zy_alias[] = {
+	{ OP_FXSAVE, "fxsave64" },      { OP_FXRSTOR, "fxrstor64" },    { OP_XSAVE, "xsave64" },
+	{ OP_XSAVEC, "xsavec64" },      { OP_XSAVEOPT, "xsaveopt64" },  { OP_XSAVES, "xsaves64" },
+	{ OP_XRSTOR, "xrstor64" },      { OP_XRSTORS, "xrstors64" },    { OP_PREFETCH, "prefetchw" },
+	{ OP_PREFETCH, "prefetchwt1" }, { OP_PREFETCH, "prefetchnta" }, { OP_PREFETCH, "prefetcht0" },
+	{ OP_PREFETCH, "prefetcht1" },  { OP_PREFETCH, "prefetcht2" },  { OP_FNOP, "fdisi8087_nop" },
+	{ OP_FNOP, "feni8087_nop" },    { OP_FNOP, "fsetpm287_nop" },   { OP_FSTP, "fstpnce" },
 };
 
 /* Where operands may differ, and why */
-enum { ZY_ARITH = ZYDIS_CPUFLAG_CF | ZYDIS_CPUFLAG_PF | ZYDIS_CPUFLAG_AF | ZYDIS_CPUFLAG_ZF | ZYDIS_CPUFLAG_SF | ZYDIS_CPUFLAG_OF };
+enum {
+	ZY_ARITH = ZYDIS_CPUFLAG_CF | ZYDIS_CPUFLAG_PF | ZYDIS_CPUFLAG_AF | ZYDIS_CPUFLAG_ZF | ZYDIS_CPUFLAG_SF |
+		   ZYDIS_CPUFLAG_OF
+};
 enum { ZY_SIZE = 1, ZY_RW = 2, ZY_OPERANDS = 4 };
-static const struct { uint16_t op; uint8_t what; } zy_lenient[] = {
+static const struct {
+	uint16_t op;
+	uint8_t what;
+} zy_lenient[] = {
 	/* Operands of no effect */
-	{ OP_NOP, ZY_OPERANDS }, { OP_UD0, ZY_OPERANDS }, { OP_UD1, ZY_OPERANDS }, { OP_FFREE, ZY_RW }, { OP_FFREEP, ZY_RW },
+	{ OP_NOP, ZY_OPERANDS },
+	{ OP_UD0, ZY_OPERANDS },
+	{ OP_UD1, ZY_OPERANDS },
+	{ OP_FFREE, ZY_RW },
+	{ OP_FFREEP, ZY_RW },
 	/* Areas whose size is the operation's business, and addresses without an access */
-	{ OP_FXSAVE, ZY_SIZE }, { OP_FXRSTOR, ZY_SIZE }, { OP_XSAVE, ZY_SIZE }, { OP_XSAVEC, ZY_SIZE }, { OP_XSAVEOPT, ZY_SIZE },
-	{ OP_XSAVES, ZY_SIZE }, { OP_XRSTOR, ZY_SIZE }, { OP_XRSTORS, ZY_SIZE }, { OP_FNSAVE, ZY_SIZE }, { OP_FRSTOR, ZY_SIZE },
-	{ OP_FNSTENV, ZY_SIZE }, { OP_FLDENV, ZY_SIZE }, { OP_CLFLUSH, ZY_SIZE | ZY_RW }, { OP_CLFLUSHOPT, ZY_SIZE | ZY_RW }, { OP_CLWB, ZY_SIZE | ZY_RW },
-	{ OP_PREFETCH, ZY_SIZE | ZY_RW }, { OP_INVLPG, ZY_SIZE | ZY_RW }, { OP_LEA, ZY_SIZE },
+	{ OP_FXSAVE, ZY_SIZE },
+	{ OP_FXRSTOR, ZY_SIZE },
+	{ OP_XSAVE, ZY_SIZE },
+	{ OP_XSAVEC, ZY_SIZE },
+	{ OP_XSAVEOPT, ZY_SIZE },
+	{ OP_XSAVES, ZY_SIZE },
+	{ OP_XRSTOR, ZY_SIZE },
+	{ OP_XRSTORS, ZY_SIZE },
+	{ OP_FNSAVE, ZY_SIZE },
+	{ OP_FRSTOR, ZY_SIZE },
+	{ OP_FNSTENV, ZY_SIZE },
+	{ OP_FLDENV, ZY_SIZE },
+	{ OP_CLFLUSH, ZY_SIZE | ZY_RW },
+	{ OP_CLFLUSHOPT, ZY_SIZE | ZY_RW },
+	{ OP_CLWB, ZY_SIZE | ZY_RW },
+	{ OP_PREFETCH, ZY_SIZE | ZY_RW },
+	{ OP_INVLPG, ZY_SIZE | ZY_RW },
+	{ OP_LEA, ZY_SIZE },
 	/* The destination keeps its value sometimes, so ours is read too */
-	{ OP_CMOVCC, ZY_RW }, { OP_BSF, ZY_RW }, { OP_BSR, ZY_RW }, { OP_LAR, ZY_RW },
-	{ OP_FCMOVB, ZY_RW }, { OP_FCMOVE, ZY_RW }, { OP_FCMOVBE, ZY_RW }, { OP_FCMOVU, ZY_RW },
-	{ OP_FCMOVNB, ZY_RW }, { OP_FCMOVNE, ZY_RW }, { OP_FCMOVNBE, ZY_RW }, { OP_FCMOVNU, ZY_RW },
+	{ OP_CMOVCC, ZY_RW },
+	{ OP_BSF, ZY_RW },
+	{ OP_BSR, ZY_RW },
+	{ OP_LAR, ZY_RW },
+	{ OP_FCMOVB, ZY_RW },
+	{ OP_FCMOVE, ZY_RW },
+	{ OP_FCMOVBE, ZY_RW },
+	{ OP_FCMOVU, ZY_RW },
+	{ OP_FCMOVNB, ZY_RW },
+	{ OP_FCMOVNE, ZY_RW },
+	{ OP_FCMOVNBE, ZY_RW },
+	{ OP_FCMOVNU, ZY_RW },
 	/* Ours name the part that is written, so nothing is read */
-	{ OP_CVTSI2SS, ZY_RW }, { OP_CVTSI2SD, ZY_RW },
+	{ OP_CVTSI2SS, ZY_RW },
+	{ OP_CVTSI2SD, ZY_RW },
 	/* Zydis counts the bytes used, we those accessed (and checked for alignment), or the register */
-	{ OP_PUNPCKLBW, ZY_SIZE }, { OP_PUNPCKLWD, ZY_SIZE }, { OP_PUNPCKLDQ, ZY_SIZE }, { OP_PUNPCKLQDQ, ZY_SIZE },
-	{ OP_PUNPCKHBW, ZY_SIZE }, { OP_PUNPCKHWD, ZY_SIZE }, { OP_PUNPCKHDQ, ZY_SIZE }, { OP_PUNPCKHQDQ, ZY_SIZE },
-	{ OP_UNPCKLPS, ZY_SIZE }, { OP_UNPCKLPD, ZY_SIZE }, { OP_UNPCKHPS, ZY_SIZE }, { OP_UNPCKHPD, ZY_SIZE },
-	{ OP_MOVHLPS, ZY_SIZE }, { OP_MOVHPS, ZY_SIZE | ZY_RW }, { OP_MOVHPD, ZY_SIZE | ZY_RW }, { OP_MOVLHPS, ZY_SIZE | ZY_RW },
-	{ OP_VMOVHPS, ZY_SIZE }, { OP_VMOVHPD, ZY_SIZE }, { OP_VMOVLHPS, ZY_SIZE }, { OP_VUCOMISS, ZY_SIZE }, { OP_VUCOMISD, ZY_SIZE },
-	{ OP_VPSRLW, ZY_SIZE }, { OP_VPSRLD, ZY_SIZE }, { OP_VPSRLQ, ZY_SIZE }, { OP_VPSRAW, ZY_SIZE }, { OP_VPSRAD, ZY_SIZE },
-	{ OP_VPSLLW, ZY_SIZE }, { OP_VPSLLD, ZY_SIZE }, { OP_VPSLLQ, ZY_SIZE }, { OP_VBROADCASTSS, ZY_SIZE },
-	{ OP_VBROADCASTSD, ZY_SIZE }, { OP_VEXTRACTF128, ZY_SIZE },
+	{ OP_PUNPCKLBW, ZY_SIZE },
+	{ OP_PUNPCKLWD, ZY_SIZE },
+	{ OP_PUNPCKLDQ, ZY_SIZE },
+	{ OP_PUNPCKLQDQ, ZY_SIZE },
+	{ OP_PUNPCKHBW, ZY_SIZE },
+	{ OP_PUNPCKHWD, ZY_SIZE },
+	{ OP_PUNPCKHDQ, ZY_SIZE },
+	{ OP_PUNPCKHQDQ, ZY_SIZE },
+	{ OP_UNPCKLPS, ZY_SIZE },
+	{ OP_UNPCKLPD, ZY_SIZE },
+	{ OP_UNPCKHPS, ZY_SIZE },
+	{ OP_UNPCKHPD, ZY_SIZE },
+	{ OP_MOVHLPS, ZY_SIZE },
+	{ OP_MOVHPS, ZY_SIZE | ZY_RW },
+	{ OP_MOVHPD, ZY_SIZE | ZY_RW },
+	{ OP_MOVLHPS, ZY_SIZE | ZY_RW },
+	{ OP_VMOVHPS, ZY_SIZE },
+	{ OP_VMOVHPD, ZY_SIZE },
+	{ OP_VMOVLHPS, ZY_SIZE },
+	{ OP_VUCOMISS, ZY_SIZE },
+	{ OP_VUCOMISD, ZY_SIZE },
+	{ OP_VPSRLW, ZY_SIZE },
+	{ OP_VPSRLD, ZY_SIZE },
+	{ OP_VPSRLQ, ZY_SIZE },
+	{ OP_VPSRAW, ZY_SIZE },
+	{ OP_VPSRAD, ZY_SIZE },
+	{ OP_VPSLLW, ZY_SIZE },
+	{ OP_VPSLLD, ZY_SIZE },
+	{ OP_VPSLLQ, ZY_SIZE },
+	{ OP_VBROADCASTSS, ZY_SIZE },
+	{ OP_VBROADCASTSD, ZY_SIZE },
+	{ OP_VEXTRACTF128, ZY_SIZE },
 	/* MOVSXD r16 reads 16 bits by the SDM, 32 by older documents */
 	{ OP_MOVSXD, ZY_SIZE },
 	/* LSL r64 reads a selector: 16 bits of a 32-bit or 64-bit register */
@@ -157,11 +268,13 @@ static inline int zy_reg(ZydisRegister r)
 	return ZydisRegisterGetId(r);
 }
 
-static inline const char *zy_operand(const struct insn *i, const struct opnd *o, const ZydisDecodedOperand *z, bool second_imm)
+static inline const char *zy_operand(const struct insn *i, const struct opnd *o, const ZydisDecodedOperand *z,
+				     bool second_imm)
 {
 	static char why[96];
 	unsigned kind = O_NONE, reg = 0;
-	ZydisRegisterClass class = z->type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(z->reg.value) : ZYDIS_REGCLASS_INVALID;
+	ZydisRegisterClass class =
+		z->type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(z->reg.value) : ZYDIS_REGCLASS_INVALID;
 	switch (z->type) {
 	case ZYDIS_OPERAND_TYPE_MEMORY: kind = O_MEM; break;
 	case ZYDIS_OPERAND_TYPE_IMMEDIATE: kind = z->imm.is_relative ? O_REL : O_IMM; break;
@@ -171,19 +284,27 @@ static inline const char *zy_operand(const struct insn *i, const struct opnd *o,
 		switch (class) {
 		case ZYDIS_REGCLASS_GPR8:
 			kind = O_GPR;
-			/* ids run AL CL DL BL, AH CH DH BH, SPL .. DIL, R8B ..; ZydisRegisterGetId gives 4 for AH and SPL */
-			reg = z->reg.value >= ZYDIS_REGISTER_AH && z->reg.value <= ZYDIS_REGISTER_BH ?
-				(unsigned)(z->reg.value - ZYDIS_REGISTER_AH) * 8 + 1 :
-				z->reg.value >= ZYDIS_REGISTER_SPL ? (unsigned)(z->reg.value - ZYDIS_REGISTER_SPL + 4) * 8 :
-				(unsigned)(z->reg.value - ZYDIS_REGISTER_AL) * 8;
+			/* ids run AL CL DL BL, AH CH DH BH, SPL .. DIL, R8B ..; ZydisRegisterGetId gives 4 for AH and
+			 * SPL */
+			reg = z->reg.value >= ZYDIS_REGISTER_AH && z->reg.value <= ZYDIS_REGISTER_BH
+				      ? (unsigned)(z->reg.value - ZYDIS_REGISTER_AH) * 8 + 1
+			      : z->reg.value >= ZYDIS_REGISTER_SPL
+				      ? (unsigned)(z->reg.value - ZYDIS_REGISTER_SPL + 4) * 8
+				      : (unsigned)(z->reg.value - ZYDIS_REGISTER_AL) * 8;
 			break;
-		case ZYDIS_REGCLASS_GPR16: case ZYDIS_REGCLASS_GPR32: case ZYDIS_REGCLASS_GPR64: kind = O_GPR; reg *= 8; break;
+		case ZYDIS_REGCLASS_GPR16:
+		case ZYDIS_REGCLASS_GPR32:
+		case ZYDIS_REGCLASS_GPR64:
+			kind = O_GPR;
+			reg *= 8;
+			break;
 		case ZYDIS_REGCLASS_SEGMENT: kind = O_SREG; break;
 		case ZYDIS_REGCLASS_CONTROL: kind = O_CR; break;
 		case ZYDIS_REGCLASS_DEBUG: kind = O_DR; break;
 		case ZYDIS_REGCLASS_X87: kind = O_ST; break;
 		case ZYDIS_REGCLASS_MMX: kind = O_MMX; break;
-		case ZYDIS_REGCLASS_XMM: case ZYDIS_REGCLASS_YMM: kind = O_XMM; break;
+		case ZYDIS_REGCLASS_XMM:
+		case ZYDIS_REGCLASS_YMM: kind = O_XMM; break;
 		default: break;
 		}
 		break;
@@ -202,9 +323,13 @@ static inline const char *zy_operand(const struct insn *i, const struct opnd *o,
 		if (i->index != REG_ZERO && 1u << i->scale != z->mem.scale)
 			return "scale";
 		if ((uint64_t)(i->disp ^ z->mem.disp.value) << (64 - 8 * i->asz)) /* moffs: extended either way */
-			return snprintf(why, sizeof(why), "disp %llx not %llx", (long long)i->disp, (long long)z->mem.disp.value), why;
+			return snprintf(why, sizeof(why), "disp %llx not %llx", (long long)i->disp,
+					(long long)z->mem.disp.value),
+			       why;
 		if (i->seg != ZydisRegisterGetId(z->mem.segment))
-			return snprintf(why, sizeof(why), "segment %u not %d", i->seg, ZydisRegisterGetId(z->mem.segment)), why;
+			return snprintf(why, sizeof(why), "segment %u not %d", i->seg,
+					ZydisRegisterGetId(z->mem.segment)),
+			       why;
 		break;
 	case O_IMM:
 		if (z->type == ZYDIS_OPERAND_TYPE_POINTER) {
@@ -213,7 +338,9 @@ static inline const char *zy_operand(const struct insn *i, const struct opnd *o,
 			return NULL;
 		}
 		if (second_imm ? i->imm2 != z->imm.value.u : (uint64_t)i->imm != z->imm.value.u)
-			return snprintf(why, sizeof(why), "immediate %llx not %llx", (long long)i->imm, (long long)z->imm.value.u), why;
+			return snprintf(why, sizeof(why), "immediate %llx not %llx", (long long)i->imm,
+					(long long)z->imm.value.u),
+			       why;
 		break;
 	case O_REL:
 		if (i->imm != z->imm.value.s)
@@ -242,45 +369,71 @@ static inline bool zy_flags_ok(const struct insn *i, const ZydisAccessedFlags *z
 	unsigned read = z->tested & ZY_ARITH, undef = z->undefined & ZY_ARITH;
 	unsigned write = (z->modified | z->set_0 | z->set_1) & ZY_ARITH;
 	switch (i->op) {
-	case OP_JCC: case OP_SETCC: case OP_CMOVCC: /* any condition */
-	case OP_INT: case OP_INT1: case OP_INT3: case OP_INTO: case OP_SYSCALL: /* RFLAGS is saved */
+	case OP_JCC:
+	case OP_SETCC:
+	case OP_CMOVCC: /* any condition */
+	case OP_INT:
+	case OP_INT1:
+	case OP_INT3:
+	case OP_INTO:
+	case OP_SYSCALL: /* RFLAGS is saved */
 		if (read & ~(unsigned)f->flags_read)
 			return false;
 		break;
-	case OP_CMPS: case OP_SCAS: /* REPE looks at the ZF just made */
-		break;
+	case OP_CMPS:
+	case OP_SCAS: /* REPE looks at the ZF just made */ break;
 	default:
 		if (read != f->flags_read)
 			return false;
 	}
 	switch (i->op) {
-	case OP_SBB: case OP_VMCALL: case OP_VPTEST: case OP_VTESTPS: case OP_VTESTPD: case OP_BEXTR: case OP_MOV_TO_CR: case OP_MOV_FROM_CR: case OP_MOV_TO_DR: case OP_MOV_FROM_DR:
-		return true;
+	case OP_SBB:
+	case OP_VMCALL:
+	case OP_VPTEST:
+	case OP_VTESTPS:
+	case OP_VTESTPD:
+	case OP_BEXTR:
+	case OP_MOV_TO_CR:
+	case OP_MOV_FROM_CR:
+	case OP_MOV_TO_DR:
+	case OP_MOV_FROM_DR: return true;
 	}
 	return (write | undef) == (unsigned)(f->flags_write | f->flags_undef) && !(undef & ~(unsigned)f->flags_undef);
 }
 
 /* Zydis' instruction sets and our features. Those not listed are part of every x86-64 processor. */
-static const struct { uint8_t isa, feature; } zy_features[] = {
-	{ ZYDIS_ISA_SET_X87, F_X87 }, { ZYDIS_ISA_SET_FCMOV, F_X87 }, { ZYDIS_ISA_SET_PENTIUMMMX, F_MMX }, { ZYDIS_ISA_SET_SSE, F_SSE },
-	{ ZYDIS_ISA_SET_SSEMXCSR, F_SSE }, { ZYDIS_ISA_SET_FXSAVE, F_SSE }, { ZYDIS_ISA_SET_FXSAVE64, F_SSE },
-	{ ZYDIS_ISA_SET_SSE2, F_SSE2 }, { ZYDIS_ISA_SET_SSE2MMX, F_SSE2 }, { ZYDIS_ISA_SET_SSE3, F_SSE3 },
-	{ ZYDIS_ISA_SET_SSE3X87, F_SSE3 }, { ZYDIS_ISA_SET_SSSE3, F_SSSE3 }, { ZYDIS_ISA_SET_SSSE3MMX, F_SSSE3 },
-	{ ZYDIS_ISA_SET_SSE4, F_SSE41 }, { ZYDIS_ISA_SET_SSE42, F_SSE42 }, { ZYDIS_ISA_SET_POPCNT, F_POPCNT },
-	{ ZYDIS_ISA_SET_CMPXCHG16B, F_CX16 }, { ZYDIS_ISA_SET_RDWRFSGS, F_FSGSBASE }, { ZYDIS_ISA_SET_XSAVE, F_XSAVE },
-	{ ZYDIS_ISA_SET_XSAVEC, F_XSAVEC }, { ZYDIS_ISA_SET_XSAVEOPT, F_XSAVEOPT }, { ZYDIS_ISA_SET_XSAVES, F_XSAVES },
-	{ ZYDIS_ISA_SET_RDTSCP, F_RDTSCP }, { ZYDIS_ISA_SET_INVPCID, F_INVPCID }, { ZYDIS_ISA_SET_MOVBE, F_MOVBE },
-	{ ZYDIS_ISA_SET_BMI1, F_BMI1 }, { ZYDIS_ISA_SET_BMI2, F_BMI2 }, { ZYDIS_ISA_SET_LZCNT, F_LZCNT },
-	{ ZYDIS_ISA_SET_ADOX_ADCX, F_ADX }, { ZYDIS_ISA_SET_AES, F_AES }, { ZYDIS_ISA_SET_AVXAES, F_AES },
-	{ ZYDIS_ISA_SET_PCLMULQDQ, F_PCLMUL }, { ZYDIS_ISA_SET_SHA, F_SHA }, { ZYDIS_ISA_SET_RDRAND, F_RDRAND },
-	{ ZYDIS_ISA_SET_RDSEED, F_RDSEED }, { ZYDIS_ISA_SET_CLFLUSHOPT, F_CLFLUSHOPT }, { ZYDIS_ISA_SET_CLWB, F_CLWB },
-	{ ZYDIS_ISA_SET_CLFSH, F_CLFLUSH }, { ZYDIS_ISA_SET_SMAP, F_SMAP }, { ZYDIS_ISA_SET_AVX, F_AVX }, { ZYDIS_ISA_SET_AVX2, F_AVX2 },
-	{ ZYDIS_ISA_SET_AVX2GATHER, F_AVX2 }, { ZYDIS_ISA_SET_FMA, F_FMA }, { ZYDIS_ISA_SET_F16C, F_F16C }, { ZYDIS_ISA_SET_PKU, F_PKU },
-	{ ZYDIS_ISA_SET_RDPID, F_RDPID }, { ZYDIS_ISA_SET_MONITOR, F_MONITOR },
+static const struct {
+	uint8_t isa, feature;
+} zy_features[] = {
+	{ ZYDIS_ISA_SET_X87, F_X87 },           { ZYDIS_ISA_SET_FCMOV, F_X87 },
+	{ ZYDIS_ISA_SET_PENTIUMMMX, F_MMX },    { ZYDIS_ISA_SET_SSE, F_SSE },
+	{ ZYDIS_ISA_SET_SSEMXCSR, F_SSE },      { ZYDIS_ISA_SET_FXSAVE, F_SSE },
+	{ ZYDIS_ISA_SET_FXSAVE64, F_SSE },      { ZYDIS_ISA_SET_SSE2, F_SSE2 },
+	{ ZYDIS_ISA_SET_SSE2MMX, F_SSE2 },      { ZYDIS_ISA_SET_SSE3, F_SSE3 },
+	{ ZYDIS_ISA_SET_SSE3X87, F_SSE3 },      { ZYDIS_ISA_SET_SSSE3, F_SSSE3 },
+	{ ZYDIS_ISA_SET_SSSE3MMX, F_SSSE3 },    { ZYDIS_ISA_SET_SSE4, F_SSE41 },
+	{ ZYDIS_ISA_SET_SSE42, F_SSE42 },       { ZYDIS_ISA_SET_POPCNT, F_POPCNT },
+	{ ZYDIS_ISA_SET_CMPXCHG16B, F_CX16 },   { ZYDIS_ISA_SET_RDWRFSGS, F_FSGSBASE },
+	{ ZYDIS_ISA_SET_XSAVE, F_XSAVE },       { ZYDIS_ISA_SET_XSAVEC, F_XSAVEC },
+	{ ZYDIS_ISA_SET_XSAVEOPT, F_XSAVEOPT }, { ZYDIS_ISA_SET_XSAVES, F_XSAVES },
+	{ ZYDIS_ISA_SET_RDTSCP, F_RDTSCP },     { ZYDIS_ISA_SET_INVPCID, F_INVPCID },
+	{ ZYDIS_ISA_SET_MOVBE, F_MOVBE },       { ZYDIS_ISA_SET_BMI1, F_BMI1 },
+	{ ZYDIS_ISA_SET_BMI2, F_BMI2 },         { ZYDIS_ISA_SET_LZCNT, F_LZCNT },
+	{ ZYDIS_ISA_SET_ADOX_ADCX, F_ADX },     { ZYDIS_ISA_SET_AES, F_AES },
+	{ ZYDIS_ISA_SET_AVXAES, F_AES },        { ZYDIS_ISA_SET_PCLMULQDQ, F_PCLMUL },
+	{ ZYDIS_ISA_SET_SHA, F_SHA },           { ZYDIS_ISA_SET_RDRAND, F_RDRAND },
+	{ ZYDIS_ISA_SET_RDSEED, F_RDSEED },     { ZYDIS_ISA_SET_CLFLUSHOPT, F_CLFLUSHOPT },
+	{ ZYDIS_ISA_SET_CLWB, F_CLWB },         { ZYDIS_ISA_SET_CLFSH, F_CLFLUSH },
+	{ ZYDIS_ISA_SET_SMAP, F_SMAP },         { ZYDIS_ISA_SET_AVX, F_AVX },
+	{ ZYDIS_ISA_SET_AVX2, F_AVX2 },         { ZYDIS_ISA_SET_AVX2GATHER, F_AVX2 },
+	{ ZYDIS_ISA_SET_FMA, F_FMA },           { ZYDIS_ISA_SET_F16C, F_F16C },
+	{ ZYDIS_ISA_SET_PKU, F_PKU },           { ZYDIS_ISA_SET_RDPID, F_RDPID },
+	{ ZYDIS_ISA_SET_MONITOR, F_MONITOR },
 };
 
 /* Prefixes, branches, features */
-static inline const char *zy_attributes(const struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
+static inline const char *zy_attributes(const struct insn *i, const ZydisDecodedInstruction *z,
+					const ZydisDecodedOperand *zo)
 {
 	unsigned feature = F_BASE;
 	for (size_t k = 0; k < ARRAY_LEN(zy_features); k++)
@@ -302,11 +455,17 @@ static inline const char *zy_attributes(const struct insn *i, const ZydisDecoded
 	if (i->flags & IF_PRIV && !(z->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) && i->op != OP_LGDT)
 		return "privileged";
 	switch (i->op) {
-	case OP_MOVS: case OP_STOS: case OP_LODS: case OP_INS: case OP_OUTS:
-		if (!(i->flags & IF_REP) != !(z->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPNE)) || i->flags & IF_REPNE)
+	case OP_MOVS:
+	case OP_STOS:
+	case OP_LODS:
+	case OP_INS:
+	case OP_OUTS:
+		if (!(i->flags & IF_REP) != !(z->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPNE)) ||
+		    i->flags & IF_REPNE)
 			return "REP";
 		break;
-	case OP_CMPS: case OP_SCAS:
+	case OP_CMPS:
+	case OP_SCAS:
 		if (!(i->flags & IF_REP) != !(z->attributes & ZYDIS_ATTRIB_HAS_REPE) ||
 		    !(i->flags & IF_REPNE) != !(z->attributes & ZYDIS_ATTRIB_HAS_REPNE))
 			return "REPE or REPNE";
@@ -322,7 +481,8 @@ static inline const char *zy_attributes(const struct insn *i, const ZydisDecoded
 }
 
 /* NULL if both agree, else what differs (static text). *out gets our result if not NULL. */
-static inline const char *zy_compare(struct zy *z, const uint8_t *bytes, size_t len, enum code_size code, struct insn *i)
+static inline const char *zy_compare(struct zy *z, const uint8_t *bytes, size_t len, enum code_size code,
+				     struct insn *i)
 {
 	static char why[160];
 	ZydisDecodedInstruction zi;
@@ -343,7 +503,9 @@ static inline const char *zy_compare(struct zy *z, const uint8_t *bytes, size_t 
 		z->only_zydis[zi.meta.isa_set]++;
 		if (zy_isa_unsupported(zi.meta.isa_set))
 			return NULL;
-		return snprintf(why, sizeof(why), "only Zydis accepts %s of %s", name, ZydisISASetGetString(zi.meta.isa_set)), why;
+		return snprintf(why, sizeof(why), "only Zydis accepts %s of %s", name,
+				ZydisISASetGetString(zi.meta.isa_set)),
+		       why;
 	}
 	z->both++;
 	if (n != zi.length || n != i->len)
@@ -372,7 +534,9 @@ static inline const char *zy_compare(struct zy *z, const uint8_t *bytes, size_t 
 	for (unsigned k = 0; k < visible; k++) {
 		const char *diff = zy_operand(i, &i->o[k], &op[k], k && i->o[0].kind == O_IMM && i->o[k].kind == O_IMM);
 		if (diff)
-			return snprintf(why, sizeof(why), "%s operand %u (kind %u): %s", name, k + 1, i->o[k].kind, diff), why;
+			return snprintf(why, sizeof(why), "%s operand %u (kind %u): %s", name, k + 1, i->o[k].kind,
+					diff),
+			       why;
 	}
 	return NULL;
 }

@@ -154,17 +154,42 @@ static void test_registers(void **state)
 
 static void test_sizes(void **state)
 {
-	static const struct { enum code_size code; const char *hex; uint8_t osz, size; } cases[] = {
-		{ CODE_16, "50", 2, 2 }, { CODE_16, "66 50", 4, 4 }, { CODE_32, "66 50", 2, 2 }, { CODE_64, "50", 8, 8 },
-		{ CODE_64, "66 50", 2, 2 }, { CODE_64, "66 48 50", 8, 8 }, { CODE_64, "ff 30", 8, 8 },
-		{ CODE_64, "66 ff d0", 8, 8 }, { CODE_64, "66 e8 00 00 00 00", 8, 4 }, { CODE_32, "66 e8 00 00", 2, 2 },
-		{ CODE_64, "ff 28", 4, 6 }, { CODE_64, "48 ff 28", 8, 10 }, { CODE_16, "ff 28", 2, 4 },
-		{ CODE_64, "0f 01 10", 4, 10 }, { CODE_32, "0f 01 10", 4, 6 }, { CODE_32, "62 00", 4, 4 },
-		{ CODE_64, "c8 10 00 01", 8, 2 }, { CODE_64, "8c 00", 4, 2 }, { CODE_64, "48 8c c0", 8, 8 },
-		{ CODE_64, "48 63 00", 8, 8 }, { CODE_64, "66 63 00", 2, 2 }, { CODE_64, "f3 48 0f b8 00", 8, 8 },
-		{ CODE_64, "66 f2 0f 38 f1 c0", 2, 4 }, { CODE_64, "48 0f c7 08", 8, 16 }, { CODE_64, "0f c7 08", 4, 8 },
-		{ CODE_64, "48 b8 88 77 66 55 44 33 22 11", 8, 8 }, { CODE_64, "0f ae 00", 4, 0 },
-		{ CODE_64, "e5 60", 4, 4 }, { CODE_64, "48 e5 60", 8, 4 }, { CODE_64, "48 0f 20 c0", 8, 8 }, { CODE_32, "0f 20 c0", 4, 4 },
+	static const struct {
+		enum code_size code;
+		const char *hex;
+		uint8_t osz, size;
+	} cases[] = {
+		{ CODE_16, "50", 2, 2 },
+		{ CODE_16, "66 50", 4, 4 },
+		{ CODE_32, "66 50", 2, 2 },
+		{ CODE_64, "50", 8, 8 },
+		{ CODE_64, "66 50", 2, 2 },
+		{ CODE_64, "66 48 50", 8, 8 },
+		{ CODE_64, "ff 30", 8, 8 },
+		{ CODE_64, "66 ff d0", 8, 8 },
+		{ CODE_64, "66 e8 00 00 00 00", 8, 4 },
+		{ CODE_32, "66 e8 00 00", 2, 2 },
+		{ CODE_64, "ff 28", 4, 6 },
+		{ CODE_64, "48 ff 28", 8, 10 },
+		{ CODE_16, "ff 28", 2, 4 },
+		{ CODE_64, "0f 01 10", 4, 10 },
+		{ CODE_32, "0f 01 10", 4, 6 },
+		{ CODE_32, "62 00", 4, 4 },
+		{ CODE_64, "c8 10 00 01", 8, 2 },
+		{ CODE_64, "8c 00", 4, 2 },
+		{ CODE_64, "48 8c c0", 8, 8 },
+		{ CODE_64, "48 63 00", 8, 8 },
+		{ CODE_64, "66 63 00", 2, 2 },
+		{ CODE_64, "f3 48 0f b8 00", 8, 8 },
+		{ CODE_64, "66 f2 0f 38 f1 c0", 2, 4 },
+		{ CODE_64, "48 0f c7 08", 8, 16 },
+		{ CODE_64, "0f c7 08", 4, 8 },
+		{ CODE_64, "48 b8 88 77 66 55 44 33 22 11", 8, 8 },
+		{ CODE_64, "0f ae 00", 4, 0 },
+		{ CODE_64, "e5 60", 4, 4 },
+		{ CODE_64, "48 e5 60", 8, 4 },
+		{ CODE_64, "48 0f 20 c0", 8, 8 },
+		{ CODE_32, "0f 20 c0", 4, 4 },
 	};
 	for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
 		struct insn i = dec(cases[k].code, cases[k].hex);
@@ -264,9 +289,10 @@ static void test_prefixes(void **state)
 
 static void test_modes(void **state)
 {
-	static const char *const not64[] = { "06", "07", "0e", "16", "17", "1e", "1f", "27", "2f", "37", "3f", "60", "61",
-					     "82 c0 00", "9a 00 00 00 00 00 00", "ce", "d4 0a", "d5 0a", "d6",
-					     "ea 00 00 00 00 00 00" };
+	static const char *const not64[] = { "06", "07",    "0e",    "16",       "17",
+					     "1e", "1f",    "27",    "2f",       "37",
+					     "3f", "60",    "61",    "82 c0 00", "9a 00 00 00 00 00 00",
+					     "ce", "d4 0a", "d5 0a", "d6",       "ea 00 00 00 00 00 00" };
 	for (size_t k = 0; k < ARRAY_LEN(not64); k++) {
 		expect_invalid(CODE_64, not64[k]);
 		assert_int_not_equal(dec(CODE_32, not64[k]).op, OP_INVALID);
@@ -284,21 +310,53 @@ static void test_modes(void **state)
 
 static void test_attributes(void **state)
 {
-	static const struct { enum code_size code; const char *hex; uint32_t flags; } cases[] = {
-		{ CODE_64, "75 00", IF_ENDS | IF_BRANCH }, { CODE_64, "ff 20", IF_ENDS | IF_BRANCH },
-		{ CODE_64, "c3", IF_ENDS | IF_BRANCH }, { CODE_64, "48 cf", IF_ENDS | IF_BRANCH },
-		{ CODE_64, "0f 05", IF_ENDS | IF_BRANCH }, { CODE_64, "48 0f 07", IF_ENDS | IF_BRANCH | IF_PRIV },
-		{ CODE_64, "cc", IF_ENDS | IF_BRANCH }, { CODE_64, "e2 00", IF_ENDS | IF_BRANCH },
-		{ CODE_64, "0f 22 d8", IF_ENDS | IF_PRIV }, { CODE_64, "0f 20 d8", IF_PRIV }, { CODE_64, "0f 23 f8", IF_ENDS | IF_PRIV },
-		{ CODE_64, "0f 30", IF_ENDS | IF_PRIV }, { CODE_64, "0f 32", IF_PRIV }, { CODE_64, "0f 01 38", IF_ENDS | IF_PRIV },
-		{ CODE_64, "f4", IF_ENDS | IF_PRIV }, { CODE_64, "fb", IF_ENDS }, { CODE_64, "fa", IF_ENDS }, { CODE_64, "9d", IF_ENDS },
-		{ CODE_64, "8e d0", IF_ENDS }, { CODE_64, "8e e0", 0 }, { CODE_32, "8e e0", IF_ENDS }, { CODE_32, "1f", IF_ENDS },
-		{ CODE_32, "17", IF_ENDS }, { CODE_64, "0f a1", 0 }, { CODE_32, "0f a1", IF_ENDS }, { CODE_32, "c5 00", IF_ENDS },
-		{ CODE_64, "0f b2 00", IF_ENDS }, { CODE_64, "0f a2", IF_ENDS }, { CODE_64, "ec", IF_ENDS }, { CODE_64, "f3 6c", IF_ENDS },
-		{ CODE_64, "f3 90", IF_ENDS }, { CODE_64, "0f 0b", IF_ENDS }, { CODE_64, "0f 01 ca", IF_ENDS },
-		{ CODE_64, "0f 01 d1", IF_ENDS | IF_PRIV }, { CODE_64, "0f 06", IF_ENDS | IF_PRIV }, { CODE_64, "0f 01 f0", IF_ENDS | IF_PRIV },
-		{ CODE_64, "0f 01 f8", IF_PRIV }, { CODE_64, "0f 01 10", IF_PRIV }, { CODE_64, "f3 0f ae d0", 0 },
-		{ CODE_64, "66 0f 38 82 00", IF_ENDS | IF_PRIV }, { CODE_64, "48 89 c0", 0 }, { CODE_64, "0f 31", 0 },
+	static const struct {
+		enum code_size code;
+		const char *hex;
+		uint32_t flags;
+	} cases[] = {
+		{ CODE_64, "75 00", IF_ENDS | IF_BRANCH },
+		{ CODE_64, "ff 20", IF_ENDS | IF_BRANCH },
+		{ CODE_64, "c3", IF_ENDS | IF_BRANCH },
+		{ CODE_64, "48 cf", IF_ENDS | IF_BRANCH },
+		{ CODE_64, "0f 05", IF_ENDS | IF_BRANCH },
+		{ CODE_64, "48 0f 07", IF_ENDS | IF_BRANCH | IF_PRIV },
+		{ CODE_64, "cc", IF_ENDS | IF_BRANCH },
+		{ CODE_64, "e2 00", IF_ENDS | IF_BRANCH },
+		{ CODE_64, "0f 22 d8", IF_ENDS | IF_PRIV },
+		{ CODE_64, "0f 20 d8", IF_PRIV },
+		{ CODE_64, "0f 23 f8", IF_ENDS | IF_PRIV },
+		{ CODE_64, "0f 30", IF_ENDS | IF_PRIV },
+		{ CODE_64, "0f 32", IF_PRIV },
+		{ CODE_64, "0f 01 38", IF_ENDS | IF_PRIV },
+		{ CODE_64, "f4", IF_ENDS | IF_PRIV },
+		{ CODE_64, "fb", IF_ENDS },
+		{ CODE_64, "fa", IF_ENDS },
+		{ CODE_64, "9d", IF_ENDS },
+		{ CODE_64, "8e d0", IF_ENDS },
+		{ CODE_64, "8e e0", 0 },
+		{ CODE_32, "8e e0", IF_ENDS },
+		{ CODE_32, "1f", IF_ENDS },
+		{ CODE_32, "17", IF_ENDS },
+		{ CODE_64, "0f a1", 0 },
+		{ CODE_32, "0f a1", IF_ENDS },
+		{ CODE_32, "c5 00", IF_ENDS },
+		{ CODE_64, "0f b2 00", IF_ENDS },
+		{ CODE_64, "0f a2", IF_ENDS },
+		{ CODE_64, "ec", IF_ENDS },
+		{ CODE_64, "f3 6c", IF_ENDS },
+		{ CODE_64, "f3 90", IF_ENDS },
+		{ CODE_64, "0f 0b", IF_ENDS },
+		{ CODE_64, "0f 01 ca", IF_ENDS },
+		{ CODE_64, "0f 01 d1", IF_ENDS | IF_PRIV },
+		{ CODE_64, "0f 06", IF_ENDS | IF_PRIV },
+		{ CODE_64, "0f 01 f0", IF_ENDS | IF_PRIV },
+		{ CODE_64, "0f 01 f8", IF_PRIV },
+		{ CODE_64, "0f 01 10", IF_PRIV },
+		{ CODE_64, "f3 0f ae d0", 0 },
+		{ CODE_64, "66 0f 38 82 00", IF_ENDS | IF_PRIV },
+		{ CODE_64, "48 89 c0", 0 },
+		{ CODE_64, "0f 31", 0 },
 	};
 	for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
 		struct insn i = dec(cases[k].code, cases[k].hex);
@@ -348,10 +406,18 @@ static void test_length(void **state)
 	assert_int_equal(insn_decode(b, 32, CODE_64, &i), 0);
 	assert_int_equal(insn_decode(b, 0, CODE_64, &i), 0);
 	/* every proper prefix of an instruction is incomplete */
-	static const struct { enum code_size code; const char *hex; } whole[] = {
-		{ CODE_64, "64 48 c7 84 25 28 00 00 00 01 02 03 04" }, { CODE_64, "66 0f 3a 0f 44 88 10 05" },
-		{ CODE_64, "c4 e3 79 df 44 88 10 05" }, { CODE_32, "ea 01 02 03 04 05 06" }, { CODE_16, "c8 01 02 03" },
-		{ CODE_64, "0f 0b" }, { CODE_16, "d9 fe" }, { CODE_64, "a1 01 02 03 04 05 06 07 08" },
+	static const struct {
+		enum code_size code;
+		const char *hex;
+	} whole[] = {
+		{ CODE_64, "64 48 c7 84 25 28 00 00 00 01 02 03 04" },
+		{ CODE_64, "66 0f 3a 0f 44 88 10 05" },
+		{ CODE_64, "c4 e3 79 df 44 88 10 05" },
+		{ CODE_32, "ea 01 02 03 04 05 06" },
+		{ CODE_16, "c8 01 02 03" },
+		{ CODE_64, "0f 0b" },
+		{ CODE_16, "d9 fe" },
+		{ CODE_64, "a1 01 02 03 04 05 06 07 08" },
 	};
 	for (size_t k = 0; k < ARRAY_LEN(whole); k++) {
 		size_t n = parse(whole[k].hex, b);
@@ -390,8 +456,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addressing), cmocka_unit_test(test_registers), cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_immediates), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_attributes), cmocka_unit_test(test_features), cmocka_unit_test(test_length),
+		cmocka_unit_test(test_immediates), cmocka_unit_test(test_prefixes),  cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_attributes), cmocka_unit_test(test_features),  cmocka_unit_test(test_length),
 		cmocka_unit_test(test_bounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

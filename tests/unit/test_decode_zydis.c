@@ -89,16 +89,20 @@ static void test_every_row(void **state)
 						fill_random(b);
 						bool w = code >= 3;
 						b[0] = 0xc4;
-						b[1] = (uint8_t)((code % 3 == CODE_64 ? b[1] & 0xe0 : 0xe0 | (b[1] & 0x20)) | map);
-						b[2] = (uint8_t)(w << 7 | (b[2] & 1 || code == 4 ? 15 : b[2] >> 1 & 15) << 3 | lpp);
+						b[1] = (uint8_t)((code % 3 == CODE_64 ? b[1] & 0xe0
+										      : 0xe0 | (b[1] & 0x20)) |
+								 map);
+						b[2] = (uint8_t)(w << 7 |
+								 (b[2] & 1 || code == 4 ? 15 : b[2] >> 1 & 15) << 3 |
+								 lpp);
 						b[3] = (uint8_t)opcode;
 						b[4] = (uint8_t)(m < 0xc0 ? m | (b[4] & 7) : m);
 						check(b, 15, (enum code_size)(code % 3));
 					}
 	for (unsigned k = 1; k < ARRAY_LEN(rows); k++)
 		if (!row_used[k] && failures++ < 20)
-			fprintf(stderr, "row %u of the tables was never reached: map %u opcode %02x %s\n", k, rows[k].map,
-				rows[k].opcode, op_info[rows[k].op].name);
+			fprintf(stderr, "row %u of the tables was never reached: map %u opcode %02x %s\n", k,
+				rows[k].map, rows[k].opcode, op_info[rows[k].op].name);
 	assert_true(leaf_count < ARRAY_LEN(leaves) && cand_count < ARRAY_LEN(cands));
 	assert_int_equal(failures, 0);
 }
@@ -106,7 +110,8 @@ static void test_every_row(void **state)
 /* Pure noise, and noise with plausible prefixes */
 static void test_random(void **state)
 {
-	static const uint8_t prefixes[16] = { 0x66, 0xf2, 0xf3, 0x67, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0x0f, 0xc4, 0xc5 };
+	static const uint8_t prefixes[16] = { 0x66, 0xf2, 0xf3, 0x67, 0xf0, 0x26, 0x2e, 0x36,
+					      0x3e, 0x64, 0x65, 0x66, 0x67, 0x0f, 0xc4, 0xc5 };
 	failures = 0;
 	for (unsigned k = 0; k < 600000; k++) {
 		uint8_t b[16];
@@ -155,7 +160,8 @@ static void sweep(const char *path)
 	close(fd);
 	assert_ptr_not_equal(file, MAP_FAILED);
 	const Elf64_Ehdr *eh = (const void *)file;
-	if (st.st_size > (off_t)sizeof(*eh) && eh->e_machine == EM_X86_64 && eh->e_shoff + eh->e_shnum * sizeof(Elf64_Shdr) <= (size_t)st.st_size) {
+	if (st.st_size > (off_t)sizeof(*eh) && eh->e_machine == EM_X86_64 &&
+	    eh->e_shoff + eh->e_shnum * sizeof(Elf64_Shdr) <= (size_t)st.st_size) {
 		const Elf64_Shdr *sh = (const void *)(file + eh->e_shoff);
 		for (unsigned k = 0; k < eh->e_shnum; k++) {
 			if (sh[k].sh_type != SHT_PROGBITS || !(sh[k].sh_flags & SHF_EXECINSTR))
@@ -165,7 +171,9 @@ static void sweep(const char *path)
 				ZydisDecodedInstruction zi;
 				ZydisDecoderContext ctx;
 				check(p, 15, CODE_64);
-				p += ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&zy.dec[CODE_64], &ctx, p, 15, &zi)) ? zi.length : 1;
+				p += ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&zy.dec[CODE_64], &ctx, p, 15, &zi))
+					     ? zi.length
+					     : 1;
 			}
 		}
 	}
@@ -174,7 +182,8 @@ static void sweep(const char *path)
 
 static void test_binaries(void **state)
 {
-	static const char *const paths[] = { "/bin/busybox", "/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libm.so.6",
+	static const char *const paths[] = { "/bin/busybox", "/lib/x86_64-linux-gnu/libc.so.6",
+					     "/lib/x86_64-linux-gnu/libm.so.6",
 					     "/lib/x86_64-linux-gnu/libcrypto.so.3" };
 	failures = 0;
 	for (unsigned k = 0; k < ARRAY_LEN(paths); k++)

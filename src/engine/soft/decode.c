@@ -69,7 +69,8 @@ static uint16_t build_leaf(const uint16_t *list, unsigned count, unsigned pfx, u
 	if (cand_count == start)
 		return 0;
 	unsigned n = cand_count - start;
-	if (last && last + n < start && !cands[last + n] && !memcmp(&cands[last], &cands[start], n * sizeof(cands[0]))) {
+	if (last && last + n < start && !cands[last + n] &&
+	    !memcmp(&cands[last], &cands[start], n * sizeof(cands[0]))) {
 		cand_count = start;
 		return (uint16_t)last;
 	}
@@ -101,7 +102,9 @@ static void build_opcode(enum map map, unsigned opcode)
 	dir[map][opcode].by_pfx = by_pfx;
 	for (unsigned pfx = 0; pfx < (by_pfx ? 4 : 1); pfx++) {
 		for (unsigned k = 0; k < width; k++) {
-			unsigned m = width == 72 ? (k < 8 ? k << 3 : 0xc0 + k - 8) : k < 8 ? k << 3 : 0xc0 | (k - 8) << 3;
+			unsigned m = width == 72 ? (k < 8 ? k << 3 : 0xc0 + k - 8)
+				     : k < 8     ? k << 3
+						 : 0xc0 | (k - 8) << 3;
 			leaves[leaf_count++] = build_leaf(list, count, pfx, m);
 		}
 	}
@@ -119,12 +122,12 @@ struct dec {
 	const uint8_t *p, *end;
 	struct insn *out;
 	enum code_size code;
-	uint8_t seg;      /* effective override, or SEG_NONE */
+	uint8_t seg; /* effective override, or SEG_NONE */
 	uint8_t asz;
 	uint8_t w, r, x, b; /* REX or VEX bits, r x b as 0 or 8 */
-	uint8_t rex;      /* a REX prefix was there: SPL, BPL, SIL, DIL instead of AH.. */
+	uint8_t rex;        /* a REX prefix was there: SPL, BPL, SIL, DIL instead of AH.. */
 	uint8_t modrm, opcode, vvvv, is4;
-	bool mem;         /* ModRM names memory */
+	bool mem; /* ModRM names memory */
 	bool vsib;
 };
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_NONE = 0xff };
@@ -235,21 +238,12 @@ static inline bool set_register(const struct dec *d, struct opnd *o, unsigned n)
 	case O_GPR:
 		o->reg = o->size == 1 && !d->rex && n >= 4 && n < 8 ? (uint8_t)(gpr_off(n - 4) + 1) : gpr_off(n);
 		return true;
-	case O_SREG:
-		o->reg = n & 7;
-		return o->reg <= SEG_GS;
-	case O_CR:
-		o->reg = (uint8_t)n;
-		return n == 0 || (n >= 2 && n <= 4) || n == 8;
-	case O_DR:
-		o->reg = (uint8_t)n;
-		return n < 8;
-	case O_ST: case O_MMX:
-		o->reg = n & 7;
-		return true;
-	default:
-		o->reg = (uint8_t)n;
-		return true;
+	case O_SREG: o->reg = n & 7; return o->reg <= SEG_GS;
+	case O_CR: o->reg = (uint8_t)n; return n == 0 || (n >= 2 && n <= 4) || n == 8;
+	case O_DR: o->reg = (uint8_t)n; return n < 8;
+	case O_ST:
+	case O_MMX: o->reg = n & 7; return true;
+	default: o->reg = (uint8_t)n; return true;
 	}
 }
 
@@ -278,7 +272,8 @@ static inline int decode_operand(struct dec *d, unsigned k, enum operand which)
 	case S_VVVV: n = d->vvvv & (d->code == CODE_64 ? 15 : 7); break;
 	case S_OPC: n = (d->opcode & 7) | d->b; break;
 	case S_FIXED: n = operand_spec[which].fixed; break;
-	case S_IMM: case S_REL: return get_signed(d, o->size, &i->imm) ? GOT : SHORT;
+	case S_IMM:
+	case S_REL: return get_signed(d, o->size, &i->imm) ? GOT : SHORT;
 	case S_UIMM: return get_unsigned(d, o->size, &i->imm) ? GOT : SHORT;
 	case S_UIMM2: {
 		int64_t v = 0;
@@ -286,25 +281,20 @@ static inline int decode_operand(struct dec *d, unsigned k, enum operand which)
 		i->imm2 = ok ? (uint32_t)v : 0;
 		return ok ? GOT : SHORT;
 	}
-	case S_ONE:
-		i->imm = 1;
-		return GOT;
+	case S_ONE: i->imm = 1; return GOT;
 	case S_FAR: {
 		int64_t v = 0;
 		ok = get_unsigned(d, o->size, &i->imm) && get_unsigned(d, 2, &v);
 		i->imm2 = ok ? (uint32_t)v : 0;
 		return ok ? GOT : SHORT;
 	}
-	case S_MOFFS:
-		i->flags |= IF_MEM;
-		return get_unsigned(d, d->asz, &i->disp) ? GOT : SHORT;
+	case S_MOFFS: i->flags |= IF_MEM; return get_unsigned(d, d->asz, &i->disp) ? GOT : SHORT;
 	case S_IS4: /* the register is in an immediate byte, whose low half may be an operand */
 		if (!get_unsigned(d, 1, &i->imm))
 			return SHORT;
 		n = (unsigned)i->imm >> 4 & (d->code == CODE_64 ? 15 : 7);
 		break;
-	default: /* S_STRING: only the element's size */
-		return GOT;
+	default: /* S_STRING: only the element's size */ return GOT;
 	}
 	if (which == Sl && (n & 7) == SEG_CS)
 		return BAD;
@@ -314,8 +304,13 @@ static inline int decode_operand(struct dec *d, unsigned k, enum operand which)
 static inline void set_access(struct insn *i, enum access a)
 {
 	static const uint8_t rw[][2] = {
-		[NA] = { 0, 0 }, [R] = { OPND_R, OPND_R }, [RWR] = { OPND_W, OPND_R }, [W] = { OPND_W, OPND_R },
-		[RW] = { OPND_R | OPND_W, OPND_R }, [XX] = { OPND_R | OPND_W, OPND_R | OPND_W }, [WW] = { OPND_W, OPND_W },
+		[NA] = { 0, 0 },
+		[R] = { OPND_R, OPND_R },
+		[RWR] = { OPND_W, OPND_R },
+		[W] = { OPND_W, OPND_R },
+		[RW] = { OPND_R | OPND_W, OPND_R },
+		[XX] = { OPND_R | OPND_W, OPND_R | OPND_W },
+		[WW] = { OPND_W, OPND_W },
 		[GATHER] = { OPND_R | OPND_W, OPND_R },
 	};
 	i->o[0].rw = rw[a][0];
@@ -340,15 +335,18 @@ static inline unsigned operand_size(enum code_size code, const struct row *r, bo
 
 enum { PF_NONE, PF_SEG, PF_66, PF_67, PF_LOCK, PF_REP, PF_REX };
 static const uint8_t prefix_class[256] = {
-	[0x26] = PF_SEG, [0x2e] = PF_SEG, [0x36] = PF_SEG, [0x3e] = PF_SEG, [0x64] = PF_SEG, [0x65] = PF_SEG,
-	[0x66] = PF_66, [0x67] = PF_67, [0xf0] = PF_LOCK, [0xf2] = PF_REP, [0xf3] = PF_REP,
-	[0x40 ... 0x4f] = PF_REX,
+	[0x26] = PF_SEG, [0x2e] = PF_SEG, [0x36] = PF_SEG,  [0x3e] = PF_SEG, [0x64] = PF_SEG, [0x65] = PF_SEG,
+	[0x66] = PF_66,  [0x67] = PF_67,  [0xf0] = PF_LOCK, [0xf2] = PF_REP, [0xf3] = PF_REP, [0x40 ... 0x4f] = PF_REX,
 };
 
 int insn_decode(const uint8_t *bytes, size_t len, enum code_size code, struct insn *out)
 {
-	struct dec d = { .p = bytes, .end = bytes + (len < INSN_LEN_MAX ? len : INSN_LEN_MAX), .out = out, .code = code,
-			 .seg = SEG_NONE, .asz = (uint8_t)(2u << code) };
+	struct dec d = { .p = bytes,
+			 .end = bytes + (len < INSN_LEN_MAX ? len : INSN_LEN_MAX),
+			 .out = out,
+			 .code = code,
+			 .seg = SEG_NONE,
+			 .asz = (uint8_t)(2u << code) };
 	uint8_t rex = 0, rep = 0;
 	bool has66 = false, lock = false, vex = false;
 	unsigned map = ONE, pfx, vl = 0;
@@ -493,15 +491,18 @@ int insn_decode(const uint8_t *bytes, size_t len, enum code_size code, struct in
 		return finish_invalid(&d, bytes);
 	out->nopnd = attr & (STR | STRC) ? 0 : (uint8_t)n;
 	set_access(out, row->access);
-	if (row->access == GATHER && (out->o[0].reg == out->o[2].reg || out->o[0].reg == out->index || out->o[2].reg == out->index))
+	if (row->access == GATHER &&
+	    (out->o[0].reg == out->o[2].reg || out->o[0].reg == out->index || out->o[2].reg == out->index))
 		return finish_invalid(&d, bytes);
 	if (lock && !(attr & LK && out->o[0].kind == O_MEM))
 		return finish_invalid(&d, bytes);
 
-	out->flags |= (attr & ENDS ? IF_ENDS : 0) | (attr & BRANCHES ? IF_BRANCH : 0) | (attr & PRIV ? IF_PRIV : 0) |
-		      (attr & SEG && (code != CODE_64 || (row->op == OP_MOV_TO_SREG && out->o[0].reg == SEG_SS)) ? IF_ENDS : 0) |
-		      (lock ? IF_LOCK : 0) | (has66 ? IF_OSZ : 0) | (vex ? IF_VEX : 0) | (d.w ? IF_REXW : 0) |
-		      (uint32_t)row->feature << IF_FEATURE_SHIFT;
+	out->flags |=
+		(attr & ENDS ? IF_ENDS : 0) | (attr & BRANCHES ? IF_BRANCH : 0) | (attr & PRIV ? IF_PRIV : 0) |
+		(attr & SEG && (code != CODE_64 || (row->op == OP_MOV_TO_SREG && out->o[0].reg == SEG_SS)) ? IF_ENDS
+													   : 0) |
+		(lock ? IF_LOCK : 0) | (has66 ? IF_OSZ : 0) | (vex ? IF_VEX : 0) | (d.w ? IF_REXW : 0) |
+		(uint32_t)row->feature << IF_FEATURE_SHIFT;
 	if (rep && attr & (STR | STRC))
 		out->flags |= attr & STRC && rep == 0xf2 ? IF_REPNE : IF_REP;
 	if (d.seg != SEG_NONE && row->op != OP_LEA) {
