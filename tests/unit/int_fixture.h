@@ -126,6 +126,9 @@ static int fix_long(void **state) { fix_reset(*state, CODE_64); return 0; }
 
 #define RAISED_NONE (-1)
 
+/* Stands behind the one instruction */
+static const struct insn *stop_here(struct cpu *c, const struct insn *i) { return i; }
+
 /* Decodes and executes one instruction that stands at AT_CODE. Returns the vector it raised, or
  * RAISED_NONE with c->rip behind it or where it went. A request is pending all the time, so that branches
  * come back instead of running on. */
@@ -142,6 +145,7 @@ static int exec_bytes(struct fix *f, const uint8_t *bytes, size_t len)
 	if (i->flags & IF_RIPREL)
 		i->disp += i->len;
 	i->fn = interp_bind(i);
+	i[1] = (struct insn){ .fn = stop_here };
 	c->gpr[REG_IP] = AT_CODE;
 	c->cur = NULL;
 	atomic_fetch_or(&c->exitreq, EXITREQ_KICK);

@@ -11,21 +11,6 @@
 
 #define HASH_SIZE (1u << 16)
 #define ARENA_SIZE (48u << 20)
-#define JUMP_BITS 13
-#define JUMP_SIZE (1u << JUMP_BITS)
-
-/* The jump cache maps a linear address to its block while ctx (address space contents,
- * code size, privilege) is the same as when the entry was made. */
-struct jump_entry {
-	uint64_t lin;
-	uint64_t ctx;
-	struct block *block;
-};
-
-static inline struct jump_entry *jump_slot(const struct cpu *c, uint64_t lin)
-{
-	return &c->jump_cache[(lin ^ lin >> JUMP_BITS) & (JUMP_SIZE - 1)];
-}
 
 void block_context_changed(struct cpu *c)
 {
@@ -81,6 +66,8 @@ void block_cpu_fini(struct cpu *c)
 /* Behind a block's last instruction when that does not transfer control */
 static const struct insn *op_fall_through(struct cpu *c, const struct insn *i)
 {
+	if (likely(c->code == CODE_64))
+		return block_jump64(c, i, c->gpr[REG_IP] + i->off);
 	JUMP(c, i, insn_next_rip(c, i));
 }
 

@@ -13,6 +13,7 @@
 #ifndef SOFT_BLOCK_H
 #define SOFT_BLOCK_H
 
+#include "engine/soft/interp.h"
 #include "engine/soft/soft.h"
 
 #define BLOCK_INSNS_MAX 48
@@ -33,6 +34,34 @@ int block_vm_init(struct soft_vm *);  /* 0 or -ENOMEM */
 void block_vm_fini(struct soft_vm *);
 int block_cpu_init(struct cpu *);
 void block_cpu_fini(struct cpu *);
+
+/* The jump cache maps a linear address to its block while ctx (address space contents,
+ * code size, privilege) is the same as when the entry was made. */
+#define JUMP_BITS 13
+#define JUMP_SIZE (1u << JUMP_BITS)
+struct jump_entry {
+	uint64_t lin;
+	uint64_t ctx;
+	struct block *block;
+};
+
+static inline struct jump_entry *jump_slot(const struct cpu *c, uint64_t lin)
+{
+	return &c->jump_cache[(lin ^ lin >> JUMP_BITS) & (JUMP_SIZE - 1)];
+}
+
+/* interp_jump in 64-bit code, where the jump cache is all there is to look at: goes on in the next block.
+ * For handlers that are sure to end in a tail call: see CONTINUE in interp.h. */
+static inline __attribute__((always_inline)) const struct insn *block_jump64(struct cpu *c, const struct insn *i, uint64_t rip)
+{
+	const struct jump_entry *e = jump_slot(c, rip);
+	if (likely(e->lin == rip && e->ctx == c->jump_ctx && e->block &&
+	           !atomic_load_explicit(&c->exitreq, memory_order_relaxed))) {
+		c->gpr[REG_IP] = rip;
+		CONTINUE(c, e->block->insn);
+	}
+	return interp_jump(c, i, rip);
+}
 
 /* First instruction of the block at c->rip, decoding it if need be; gpr[REG_IP] is set. Raises fetch
  * faults. NULL: the arena is full, EXITREQ_FLUSH is set. */

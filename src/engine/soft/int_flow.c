@@ -1,6 +1,7 @@
 /* int_flow.c - near control transfer: JMP Jcc CALL RET, the LOOP family, ENTER LEAVE (SDM 1 7.3.8, 6.4).
  * In 64-bit code near branches are 64 bits wide whatever the prefixes. */
 
+#include "engine/soft/block.h"
 #include "engine/soft/cond.h"
 #include "engine/soft/int_form.h"
 #include "engine/soft/stack.h"
@@ -45,14 +46,14 @@ static uint64_t near_target(struct cpu *c, const struct insn *i)
 
 static const struct insn *jmp_any(struct cpu *c, const struct insn *i) { JUMP(c, i, near_target(c, i)); }
 
-static const struct insn *jmp64_rel(struct cpu *c, const struct insn *i) { JUMP(c, i, rel64(c, i)); }
+static const struct insn *jmp64_rel(struct cpu *c, const struct insn *i) { return block_jump64(c, i, rel64(c, i)); }
 
 static const struct insn *jmp64_r(struct cpu *c, const struct insn *i)
 {
 	uint64_t rip = R64(c, i->o[0].reg);
 	if (!is_canonical(rip))
 		return jmp_any(c, i);
-	JUMP(c, i, rip);
+	return block_jump64(c, i, rip);
 }
 
 static insn_fn jmp_bind(const struct insn *i)
@@ -79,7 +80,7 @@ INL const struct insn *call64(struct cpu *c, const struct insn *i, uint64_t rip)
 		return call_any(c, i);
 	host_st(w, 8, c->gpr[REG_IP] + i->off + i->len);
 	c->gpr[RSP] = sp;
-	JUMP(c, i, rip);
+	return block_jump64(c, i, rip);
 }
 static const struct insn *call64_rel(struct cpu *c, const struct insn *i)
 {
@@ -113,7 +114,7 @@ static const struct insn *ret64(struct cpu *c, const struct insn *i)
 	if (!is_canonical(rip))
 		return ret_any(c, i);
 	c->gpr[RSP] = sp + 8;
-	JUMP(c, i, rip);
+	return block_jump64(c, i, rip);
 }
 static insn_fn ret_bind(const struct insn *i) { return i->code == CODE_64 && i->o[0].kind != O_IMM ? ret64 : ret_any; }
 
@@ -131,7 +132,7 @@ static const struct insn *jcc_any(struct cpu *c, const struct insn *i)
 	{ \
 		if (!cond_test(c, cc)) \
 			NEXT(i); \
-		JUMP(c, i, rel64(c, i)); \
+		return block_jump64(c, i, rel64(c, i)); \
 	}
 COND_EACH(JCC_FN)
 

@@ -7,9 +7,9 @@
 #ifndef SOFT_INT_FORM_H
 #define SOFT_INT_FORM_H
 
-/* Pairing two 64-bit stores in a vector register takes longer than the two stores. */
+/* Pairing two 64-bit stores in a vector register takes longer than the two stores; and see CONTINUE. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-slp-vectorize")
+#pragma GCC optimize("no-tree-slp-vectorize", "optimize-sibling-calls")
 #endif
 
 #include "engine/soft/interp.h"

@@ -106,6 +106,8 @@ static void step(struct cpu *c)
 	const struct insn *i = block_single(c);
 	c->shadow = 0;
 	c->db_hits = 0;
+	/* handlers go on by themselves; a request makes the end of the single instruction's block come back */
+	atomic_fetch_or_explicit(&c->exitreq, EXITREQ_INTR, memory_order_relaxed);
 	const struct insn *next = i->fn(c, i);
 	if (next == i + 1)
 		c->rip = insn_next_rip(c, i);
