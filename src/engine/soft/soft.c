@@ -280,6 +280,14 @@ static int soft_vcpu_set_state(struct vcpu *v, const struct x86_state *s)
 	return r;
 }
 
+static uint64_t soft_tsc_now(struct vcpu *v) { return tsc_guest(cpu_of(v)); }
+
+static uint64_t soft_tsc_khz(const struct engine_vm *v)
+{
+	(void)v; /* all guests count at the host's rate */
+	return tsc_khz();
+}
+
 static void soft_mem_written(struct engine_vm *v, uint64_t gpa, uint64_t len)
 {
 	struct soft_vm *vm = vm_of(v);
@@ -308,5 +316,7 @@ const struct engine_ops soft_engine = {
 	.notify = soft_notify,
 	.get_state = soft_vcpu_get_state,
 	.set_state = soft_vcpu_set_state,
+	.tsc_now = soft_tsc_now,
+	.tsc_khz = soft_tsc_khz,
 	.mem_written = soft_mem_written,
 };
