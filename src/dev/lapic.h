@@ -41,8 +41,9 @@ struct lapics_config {
 	unsigned ncpus;
 	struct loop *loop;
 	unsigned phys_bits; /* MAXPHYADDR as CPUID 80000008h says it; 0: 46 */
-	uint64_t timer_hz;  /* the APIC timer's clock before its divider: CPUID 15h's crystal; 0: 1 GHz */
 	uint64_t tsc_khz;   /* the guest's TSC; 0: 1 GHz */
+	uint64_t timer_hz;  /* the APIC timer's clock before its divider, which CPUID leaves 15h (crystal)
+			     * and 40000010h tell the guest; 0: as the TSC */
 	/* The guest's TSC on that vcpu, now. Called on the vcpu's thread or while it is stopped. NULL: ns */
 	uint64_t (*tsc_now)(void *ctx, unsigned cpu);
 	/* Something became pending on @cpu (interrupt, NMI): wake it or have it look. Any thread, at once. */

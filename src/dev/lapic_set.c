@@ -90,10 +90,10 @@ int lapics_create(const struct lapics_config *cfg, struct lapics **out, struct e
 	ls->cfg = *cfg;
 	if (!ls->cfg.phys_bits)
 		ls->cfg.phys_bits = 46;
-	if (!ls->cfg.timer_hz)
-		ls->cfg.timer_hz = 1000000000u;
 	if (!ls->cfg.tsc_khz)
 		ls->cfg.tsc_khz = 1000000u;
+	if (!ls->cfg.timer_hz)
+		ls->cfg.timer_hz = ls->cfg.tsc_khz * 1000;
 	for (unsigned i = 0; i < cfg->ncpus; i++) {
 		struct lapic *l = &ls->cpu[i];
 
