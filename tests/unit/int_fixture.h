@@ -144,6 +144,8 @@ static int exec_bytes(struct fix *f, const uint8_t *bytes, size_t len)
 	i->off = 0;
 	if (i->flags & IF_RIPREL)
 		i->disp += i->len;
+	if (i->o[0].kind == O_REL)
+		i->disp = i->imm + i->len;
 	i->fn = interp_bind(i);
 	i[1] = (struct insn){ .fn = stop_here };
 	c->gpr[REG_IP] = AT_CODE;

@@ -66,9 +66,13 @@ void block_cpu_fini(struct cpu *c)
 /* Behind a block's last instruction when that does not transfer control */
 static const struct insn *op_fall_through(struct cpu *c, const struct insn *i)
 {
-	if (likely(c->code == CODE_64))
-		return block_jump64(c, i, c->gpr[REG_IP] + i->off);
-	JUMP(c, i, insn_next_rip(c, i));
+	uint64_t rip = insn_next_rip(c, i);
+	const struct insn *n = c->code == CODE_64 ? block_find64(c, rip) : NULL;
+	if (likely(n != NULL)) {
+		c->gpr[REG_IP] = rip;
+		CONTINUE(c, n);
+	}
+	JUMP(c, i, rip);
 }
 
 /* In a killed block */
@@ -76,7 +80,7 @@ static const struct insn *op_stale(struct cpu *c, const struct insn *i)
 {
 	c->rip = insn_rip(c, i);
 	if (i->off == 0)
-		jump_slot(c, (c->sbase[CS] + c->rip) & c->lin_mask)->block = NULL;
+		jump_slot(c, (c->sbase[CS] + c->rip) & c->lin_mask)->ctx = 0;
 	return NULL;
 }
 
@@ -106,6 +110,8 @@ static unsigned decode_bound(struct cpu *c, const uint8_t *bytes, unsigned len, 
 		i->flags |= IF_ENDS;
 	if (i->flags & IF_RIPREL)
 		i->disp += off + i->len;
+	if (i->o[0].kind == O_REL)
+		i->disp = i->imm + off + i->len; /* the target less the block's address */
 	i->fn = interp_bind(i);
 	return (unsigned)n;
 }
@@ -300,7 +306,7 @@ const struct insn *interp_jump(struct cpu *c, const struct insn *i, uint64_t rip
 		return NULL;
 	uint64_t lin = (c->sbase[CS] + rip) & c->lin_mask;
 	const struct jump_entry *e = jump_slot(c, lin);
-	if (likely(e->lin == lin && e->ctx == c->jump_ctx && e->block))
+	if (likely(e->lin == lin && e->ctx == c->jump_ctx))
 		return enter(c, e->block);
 	return block_lookup(c);
 }

@@ -41,7 +41,7 @@ void block_cpu_fini(struct cpu *);
 #define JUMP_SIZE (1u << JUMP_BITS)
 struct jump_entry {
 	uint64_t lin;
-	uint64_t ctx;
+	uint64_t ctx; /* never 0 in cpu.jump_ctx */
 	struct block *block;
 };
 
@@ -50,17 +50,15 @@ static inline struct jump_entry *jump_slot(const struct cpu *c, uint64_t lin)
 	return &c->jump_cache[(lin ^ lin >> JUMP_BITS) & (JUMP_SIZE - 1)];
 }
 
-/* interp_jump in 64-bit code, where the jump cache is all there is to look at: goes on in the next block.
- * For handlers that are sure to end in a tail call: see CONTINUE in interp.h. */
-static inline __attribute__((always_inline)) const struct insn *block_jump64(struct cpu *c, const struct insn *i, uint64_t rip)
+/* The block at rip in 64-bit code when the jump cache has it and nothing is requested: its first instruction,
+ * to be gone to with gpr[REG_IP] set to rip. NULL: take the long way (checks, interp_jump). What the cache
+ * has was fetched before, so it is canonical. */
+static inline __attribute__((always_inline)) const struct insn *block_find64(const struct cpu *c, uint64_t rip)
 {
 	const struct jump_entry *e = jump_slot(c, rip);
-	if (likely(e->lin == rip && e->ctx == c->jump_ctx && e->block &&
-	           !atomic_load_explicit(&c->exitreq, memory_order_relaxed))) {
-		c->gpr[REG_IP] = rip;
-		CONTINUE(c, e->block->insn);
-	}
-	return interp_jump(c, i, rip);
+	if (likely(e->lin == rip && e->ctx == c->jump_ctx && !atomic_load_explicit(&c->exitreq, memory_order_relaxed)))
+		return e->block->insn;
+	return NULL;
 }
 
 /* First instruction of the block at c->rip, decoding it if need be; gpr[REG_IP] is set. Raises fetch

@@ -90,7 +90,7 @@ enum { REG_ZERO = 16, REG_IP = 17, REG_FILE = 18 };
 struct insn {
 	insn_fn fn;       /* bound by the interpreter; the decoder leaves it NULL */
 	int64_t imm;
-	int64_t disp;     /* sign-extended displacement, or the moffs address */
+	int64_t disp;     /* sign-extended displacement, or the moffs address; of O_REL: see decode_bound in block.c */
 	uint32_t flags;   /* IF_* */
 	uint16_t op;      /* enum op */
 	uint16_t off;     /* bytes from the start of its block; set by the block builder */

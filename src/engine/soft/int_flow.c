@@ -25,18 +25,16 @@ uint64_t flow_target(struct cpu *c, const struct insn *i, uint64_t rip, unsigned
 
 static unsigned flow_osz(const struct insn *i) { return i->code == CODE_64 ? 8 : i->osz; }
 
-/* Target of a relative branch in 64-bit code */
-INL uint64_t rel64(struct cpu *c, const struct insn *i)
-{
-	uint64_t rip = c->gpr[REG_IP] + i->off + i->len + (uint64_t)i->imm;
-	return is_canonical(rip) ? rip : flow_target(c, i, rip, 8);
-}
 static uint64_t rel_any(struct cpu *c, const struct insn *i)
 {
 	return flow_target(c, i, insn_next_rip(c, i) + (uint64_t)i->imm, flow_osz(i));
 }
 
-/* --- JMP CALL RET --- */
+/* Target of a relative branch in 64-bit code, not checked */
+INL uint64_t rel64(const struct cpu *c, const struct insn *i) { return c->gpr[REG_IP] + (uint64_t)i->disp; }
+
+/* --- JMP CALL RET: the 64-bit ones go the short way when the jump cache knows the target, and otherwise
+ * leave everything to their general twin --- */
 
 static uint64_t near_target(struct cpu *c, const struct insn *i)
 {
@@ -46,15 +44,16 @@ static uint64_t near_target(struct cpu *c, const struct insn *i)
 
 static const struct insn *jmp_any(struct cpu *c, const struct insn *i) { JUMP(c, i, near_target(c, i)); }
 
-static const struct insn *jmp64_rel(struct cpu *c, const struct insn *i) { return block_jump64(c, i, rel64(c, i)); }
-
-static const struct insn *jmp64_r(struct cpu *c, const struct insn *i)
+INL const struct insn *jmp64(struct cpu *c, const struct insn *i, uint64_t rip)
 {
-	uint64_t rip = R64(c, i->o[0].reg);
-	if (!is_canonical(rip))
+	const struct insn *n = block_find64(c, rip);
+	if (unlikely(!n))
 		return jmp_any(c, i);
-	return block_jump64(c, i, rip);
+	c->gpr[REG_IP] = rip;
+	CONTINUE(c, n);
 }
+static const struct insn *jmp64_rel(struct cpu *c, const struct insn *i) { return jmp64(c, i, rel64(c, i)); }
+static const struct insn *jmp64_r(struct cpu *c, const struct insn *i) { return jmp64(c, i, R64(c, i->o[0].reg)); }
 
 static insn_fn jmp_bind(const struct insn *i)
 {
@@ -75,17 +74,16 @@ INL const struct insn *call64(struct cpu *c, const struct insn *i, uint64_t rip)
 {
 	uint64_t sp = c->gpr[RSP] - 8;
 	void *w = tlb_hit(c->tlb->w, sp, 8);
+	const struct insn *n = block_find64(c, rip);
 
-	if (unlikely(!w) || !is_canonical(rip))
+	if (unlikely(!w || !n))
 		return call_any(c, i);
 	host_st(w, 8, c->gpr[REG_IP] + i->off + i->len);
 	c->gpr[RSP] = sp;
-	return block_jump64(c, i, rip);
+	c->gpr[REG_IP] = rip;
+	CONTINUE(c, n);
 }
-static const struct insn *call64_rel(struct cpu *c, const struct insn *i)
-{
-	return call64(c, i, c->gpr[REG_IP] + i->off + i->len + (uint64_t)i->imm);
-}
+static const struct insn *call64_rel(struct cpu *c, const struct insn *i) { return call64(c, i, rel64(c, i)); }
 static const struct insn *call64_r(struct cpu *c, const struct insn *i) { return call64(c, i, R64(c, i->o[0].reg)); }
 
 static insn_fn call_bind(const struct insn *i)
@@ -107,14 +105,17 @@ static const struct insn *ret64(struct cpu *c, const struct insn *i)
 {
 	uint64_t sp = c->gpr[RSP], rip;
 	const void *r = tlb_hit(c->tlb->r, sp, 8);
+	const struct insn *n;
 
 	if (unlikely(!r))
 		return ret_any(c, i);
 	rip = host_ld(r, 8);
-	if (!is_canonical(rip))
+	n = block_find64(c, rip);
+	if (unlikely(!n))
 		return ret_any(c, i);
 	c->gpr[RSP] = sp + 8;
-	return block_jump64(c, i, rip);
+	c->gpr[REG_IP] = rip;
+	CONTINUE(c, n);
 }
 static insn_fn ret_bind(const struct insn *i) { return i->code == CODE_64 && i->o[0].kind != O_IMM ? ret64 : ret_any; }
 
@@ -132,7 +133,7 @@ static const struct insn *jcc_any(struct cpu *c, const struct insn *i)
 	{ \
 		if (!cond_test(c, cc)) \
 			NEXT(i); \
-		return block_jump64(c, i, rel64(c, i)); \
+		return jmp64(c, i, rel64(c, i)); \
 	}
 COND_EACH(JCC_FN)
 
@@ -179,25 +180,25 @@ static const struct insn *leave(struct cpu *c, const struct insn *i)
 	NEXT(i);
 }
 
-/* All words are checked before the first is written, the final stack pointer too (SDM 2, ENTER); the
- * outer frame's words are read in between, as they may lie among the written ones. */
+/* Accesses come in the order of SDM 2, ENTER, each word of the outer frame just before it is pushed, and
+ * at the end a write with the final stack pointer is tried. A fault leaves words behind below rSP,
+ * as on a processor; the registers are as before. */
 static const struct insn *enter(struct cpu *c, const struct insn *i)
 {
 	unsigned osz = i->osz, level = i->imm2 & 31, n;
-	uint64_t sp = c->gpr[RSP], bp = c->gpr[RBP], frame = sp - osz, last;
+	uint64_t sp = c->gpr[RSP], bp = c->gpr[RBP], frame = sp - osz, last, lin;
 
-	stack_probe(c, i, level + 1, osz);
-	last = sp - (uint64_t)(level + 1) * osz - (uint16_t)i->imm;
-	uint64_t lin = stack_lin(c, i, last, osz, true);
-	if (!tlb_hit(c->tlb->w, lin, osz)) {
-		stack_check_canonical(c, i, lin, osz);
-		mmu_probe_w(c, i, lin, osz);
-	}
 	stack_st(c, i, frame, osz, bp);
 	for (n = 1; n < level; n++)
 		stack_st(c, i, frame - (uint64_t)n * osz, osz, stack_ld(c, i, bp - (uint64_t)n * osz, osz));
 	if (level)
 		stack_st(c, i, frame - (uint64_t)level * osz, osz, frame & c->sp_mask);
+	last = sp - (uint64_t)(level + 1) * osz - (uint16_t)i->imm;
+	lin = stack_lin(c, i, last, osz, true);
+	if (!tlb_hit(c->tlb->w, lin, osz)) {
+		stack_check_canonical(c, i, lin, osz);
+		mmu_probe_w(c, i, lin, osz);
+	}
 	reg_st(c, gpr_off(RBP), osz, frame & c->sp_mask);
 	stack_set_sp(c, last);
 	NEXT(i);
