@@ -95,6 +95,10 @@ struct cpu {
 	bool lock_held;         /* between cpu_lock_begin and cpu_lock_end */
 	bool smc_hit;           /* a store hit the running block */
 	int exc_vector;         /* exception being delivered, -1 none: for double faults */
+	struct {
+		int vector;
+		uint32_t error;
+	} raised;               /* what cpu_raise* left for the run loop to deliver at rip */
 	sigjmp_buf *unwind;     /* where cpu_raise continues: the run loop */
 	uint8_t exit_kind;      /* why the run loop has to return, with EXITREQ_RETURN */
 	char exit_reason[160];

@@ -22,6 +22,13 @@ _Noreturn void cpu_raise_pf(struct cpu *, const struct insn *i, uint64_t lin, ui
 enum event_kind { EV_FAULT, EV_INTR, EV_SOFT };
 void exc_deliver(struct cpu *, int vector, enum event_kind kind, bool has_error, uint32_t error);
 
+/* Vector to deliver when @second arises while @first is being delivered: @second itself, EXC_DF, or -1:
+ * triple fault, the processor shuts down (SDM 3A table 6-5). */
+int exc_combine(int first, int second);
+
+/* A debug trap behind the instruction that ended at c->rip; the caller has set DR6. May raise. */
+void exc_trap_db(struct cpu *);
+
 /* True if the vector pushes an error code: 8, 10-14, 17 (SDM 3A table 6-1) */
 bool exc_has_error(int vector);
 

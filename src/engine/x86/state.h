@@ -119,6 +119,14 @@ struct x86_state {
 #define EFER_LMA (1u << 10)
 #define EFER_NXE (1u << 11)
 
+/* DR6, DR7 (SDM 3B 17.2) */
+#define DR6_BD (1u << 13)
+#define DR6_BS (1u << 14)
+#define DR6_BT (1u << 15)
+#define DR6_FIXED 0xffff0ff0u /* bits that read as ones */
+#define DR7_GD (1u << 13)
+#define DR7_FIXED 0x400u
+
 /* Exception vectors (SDM 3A 6.3.1) */
 enum { EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, EXC_TS = 10,
        EXC_NP, EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM };
