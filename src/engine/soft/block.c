@@ -104,8 +104,8 @@ static unsigned decode_bound(struct cpu *c, const uint8_t *bytes, unsigned len, 
 		                    .len = INSN_LEN_MAX, .code = c->code };
 		return INSN_LEN_MAX;
 	}
-	if (i->op != OP_INVALID && !cpu_has(c, insn_feature(i)))
-		i->op = OP_INVALID;
+	if (!cpu_has(c, insn_feature(i)))
+		insn_drop_feature(i);
 	if (i->op == OP_INVALID)
 		i->flags |= IF_ENDS;
 	if (i->flags & IF_RIPREL)

@@ -65,6 +65,7 @@ struct cpu {
 	uint8_t fp_x87_trap;    /* x87 and MMX instructions fault now: #NM or #UD (fp.h) */
 	_Atomic uint32_t exitreq; /* EXITREQ_*: looked at between blocks; any thread may set bits */
 	struct tlb *tlb;        /* the bank for explicit accesses in the present mode */
+	uintptr_t sp_low;       /* the host stack's budget for chained handlers ends here: block.h */
 	uint64_t sp_mask;       /* stack address size: 0xffff, 0xffffffff, ~0 */
 	uint64_t lin_mask;      /* linear addresses wrap at 32 bits outside 64-bit mode */
 	uint64_t sbase[8];      /* bases in effect by segment number: 0 for ES CS SS DS in 64-bit mode */

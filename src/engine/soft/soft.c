@@ -20,6 +20,8 @@ static struct cpu *cpu_of(struct vcpu *v) { return (struct cpu *)v; }
 
 /* --- the run loop --- */
 
+#define CHAIN_STACK (64u << 10) /* bytes; a vcpu thread has megabytes */
+
 static void leave(struct cpu *c, enum exit_kind kind)
 {
 	c->exit_kind = (uint8_t)kind;
@@ -176,6 +178,7 @@ static int soft_run(struct vcpu *v, struct cpu_exit *out)
 
 	*out = (struct cpu_exit){ .kind = EXIT_FAIL };
 	c->unwind = &unwind;
+	c->sp_low = host_sp() - CHAIN_STACK;
 	fp_enter(c);
 	if (sigsetjmp(unwind, 0))
 		deliver_raised(c);
