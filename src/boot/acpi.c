@@ -26,22 +26,19 @@ static uint8_t *table_begin(struct tables *t, uint32_t *off)
 	return t->img + t->used;
 }
 
-static void table_skip(struct tables *t, uint32_t len)
-{
-	t->used = (uint32_t)align_up(t->used + len, 64);
-}
+static void table_skip(struct tables *t, uint32_t len) { t->used = (uint32_t)align_up(t->used + len, 64); }
 
 /* Fills the header that all tables but RSDP and FACS have (5.2.6), and ends the table */
 static void table_end(struct tables *t, uint8_t *p, const char *sig, uint8_t revision, uint32_t len)
 {
-	memcpy(p, sig, 4);
+	acpi_text(p, sig);
 	le32_store(p + 4, len);
 	p[8] = revision;
 	p[9] = 0;
-	memcpy(p + 10, "VIBVMM", 6);
-	memcpy(p + 16, "VIBEVMM ", 8);
+	acpi_text(p + 10, "VIBVMM");
+	acpi_text(p + 16, "VIBEVMM ");
 	le32_store(p + 24, 1);
-	memcpy(p + 28, "VVMM", 4);
+	acpi_text(p + 28, "VVMM");
 	le32_store(p + 32, 1);
 	p[9] = acpi_checksum(p, len);
 	table_skip(t, len);
@@ -55,10 +52,10 @@ struct isa_device {
 };
 
 static const struct isa_device isa_devices[] = {
-	{"COM1", "PNP0501", NULL, {{PORT_COM1, 8}}, 1, IRQ_COM1},
-	{"RTC_", "PNP0B00", NULL, {{PORT_RTC, 2}}, 1, IRQ_RTC},
-	{"KBD_", "PNP0303", NULL, {{PORT_I8042, 1}, {PORT_I8042 + 4, 1}}, 2, IRQ_KBD},
-	{"PVPN", NULL, "QEMU0001", {{PORT_PVPANIC, 1}}, 1, AML_NO_IRQ},
+	{ "COM1", "PNP0501", NULL, { { PORT_COM1, 8 } }, 1, IRQ_COM1 },
+	{ "RTC_", "PNP0B00", NULL, { { PORT_RTC, 2 } }, 1, IRQ_RTC },
+	{ "KBD_", "PNP0303", NULL, { { PORT_I8042, 1 }, { PORT_I8042 + 4, 1 } }, 2, IRQ_KBD },
+	{ "PVPN", NULL, "QEMU0001", { { PORT_PVPANIC, 1 } }, 1, AML_NO_IRQ },
 };
 
 #define STA_PRESENT 0x0f /* present, enabled, shown, working (6.3.7) */
@@ -66,8 +63,8 @@ static const struct isa_device isa_devices[] = {
 static void dsdt_write(struct tables *t, uint32_t *off)
 {
 	uint8_t *p = table_begin(t, off);
-	struct aml a = {.buf = p + TABLE_HEAD, .cap = TABLES_LEN - t->used - TABLE_HEAD};
-	static const uint8_t s5[4] = {ACPI_PM_S5_TYPE, ACPI_PM_S5_TYPE, 0, 0};
+	struct aml a = { .buf = p + TABLE_HEAD, .cap = TABLES_LEN - t->used - TABLE_HEAD };
+	static const uint8_t s5[4] = { ACPI_PM_S5_TYPE, ACPI_PM_S5_TYPE, 0, 0 };
 
 	size_t sb = aml_scope(&a, "\\_SB_");
 	for (unsigned i = 0; i < ARRAY_LEN(isa_devices); i++) {
@@ -110,10 +107,10 @@ enum {
 /* IA-PC boot flags (table 5.11): ISA devices, an 8042, no VGA; there is a CMOS RTC */
 #define FADT_BOOT_ARCH 0x0007
 
-#define PM1_EVENT PORT_ACPI_PM
+#define PM1_EVENT   PORT_ACPI_PM
 #define PM1_CONTROL (PORT_ACPI_PM + 4)
-#define PM_TIMER (PORT_ACPI_PM + 8)
-#define GPE0 (PORT_ACPI_PM + 0x20)
+#define PM_TIMER    (PORT_ACPI_PM + 8)
+#define GPE0        (PORT_ACPI_PM + 0x20)
 
 static void fadt_write(struct tables *t, uint32_t facs, uint32_t dsdt, uint32_t *off)
 {
@@ -136,7 +133,7 @@ static void fadt_write(struct tables *t, uint32_t facs, uint32_t dsdt, uint32_t 
 	le16_store(p + 98, 0xffff);
 	le16_store(p + 109, FADT_BOOT_ARCH);
 	le32_store(p + 112, FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_RTC_NOT_FIXED | FADT_TIMER_32BIT |
-			    FADT_RESET_REG);
+				    FADT_RESET_REG);
 	gas_port(p + 116, PORT_RESET, 1, 1);
 	p[128] = ACPI_PM_RESET_VALUE;
 	p[131] = 4; /* minor version: 6.4 */
@@ -145,7 +142,7 @@ static void fadt_write(struct tables *t, uint32_t facs, uint32_t dsdt, uint32_t 
 	gas_port(p + 172, PM1_CONTROL, 2, 2);
 	gas_port(p + 208, PM_TIMER, 4, 3);
 	gas_port(p + 220, GPE0, 4, 1);
-	memcpy(p + 268, "VIBEVMM", 8); /* hypervisor */
+	acpi_text(p + 268, "VIBEVMM"); /* hypervisor */
 	table_end(t, p, "FACP", 6, 276);
 }
 
@@ -154,7 +151,7 @@ static void facs_write(struct tables *t, uint32_t *off)
 {
 	uint8_t *p = table_begin(t, off);
 
-	memcpy(p, "FACS", 4);
+	acpi_text(p, "FACS");
 	le32_store(p + 4, 64);
 	p[32] = 2;
 	table_skip(t, 64);
@@ -180,7 +177,7 @@ static void madt_override(uint8_t **at, uint8_t irq, uint32_t gsi, uint16_t flag
 	le16_store(p + 8, flags);
 }
 
-#define INT_CONFORMS 0x0
+#define INT_CONFORMS   0x0
 #define INT_LEVEL_HIGH 0xd
 
 static void madt_write(struct tables *t, unsigned ncpus, uint32_t *off)
@@ -208,8 +205,8 @@ static void madt_write(struct tables *t, unsigned ncpus, uint32_t *off)
 
 int acpi_write(struct memmap *mem, unsigned ncpus, uint64_t *rsdp, struct err *e)
 {
-	uint8_t img[TABLES_LEN] = {0};
-	struct tables t = {.img = img};
+	uint8_t img[TABLES_LEN] = { 0 };
+	struct tables t = { .img = img };
 	uint32_t root, xsdt, facs, dsdt, fadt, madt;
 
 	if (!ncpus || ncpus > ACPI_CPUS_MAX)
@@ -225,19 +222,20 @@ int acpi_write(struct memmap *mem, unsigned ncpus, uint64_t *rsdp, struct err *e
 
 	le64_store(x + TABLE_HEAD, LAYOUT_ACPI + fadt);
 	le64_store(x + TABLE_HEAD + 8, LAYOUT_ACPI + madt);
-	struct tables none = {.img = img};
+	struct tables none = { .img = img };
 	table_end(&none, x, "XSDT", 1, TABLE_HEAD + 2 * 8);
 
 	/* RSDP (5.2.5.3): the first checksum is over ACPI 1.0's 20 bytes */
-	memcpy(r, "RSD PTR ", 8);
-	memcpy(r + 9, "VIBVMM", 6);
+	acpi_text(r, "RSD PTR ");
+	acpi_text(r + 9, "VIBVMM");
 	r[15] = 2;
 	le32_store(r + 20, 36);
 	le64_store(r + 24, LAYOUT_ACPI + xsdt);
 	r[8] = acpi_checksum(r, 20);
 	r[32] = acpi_checksum(r, 36);
 	if (mem_write(mem, LAYOUT_ACPI, img, sizeof(img)))
-		return err_set(e, -ENOMEM, "the guest's memory is too small for ACPI tables; give at least 2M with --mem");
+		return err_set(e, -ENOMEM,
+			       "the guest's memory is too small for ACPI tables; give at least 2M with --mem");
 	*rsdp = LAYOUT_ACPI + root;
 	return 0;
 }

@@ -11,14 +11,11 @@ struct memmap;
 #define ACPI_CPUS_MAX 254 /* more would need x2APIC ids */
 
 /* What FADT and DSDT promise of the power-management device at PORT_ACPI_PM */
-#define ACPI_PM_S5_TYPE 5        /* SLP_TYP that powers off */
+#define ACPI_PM_S5_TYPE     5    /* SLP_TYP that powers off */
 #define ACPI_PM_RESET_VALUE 0x06 /* written to PORT_RESET */
 
 /* The IOAPIC's id in MADT and MP table: free of the local APICs' ids where 4 bits allow it */
-static inline uint8_t acpi_ioapic_id(unsigned ncpus)
-{
-	return ncpus < 15 ? (uint8_t)ncpus : 0;
-}
+static inline uint8_t acpi_ioapic_id(unsigned ncpus) { return ncpus < 15 ? (uint8_t)ncpus : 0; }
 
 /* What, added to all bytes of [p, p+len), makes their sum 0 */
 static inline uint8_t acpi_checksum(const uint8_t *p, size_t len)
@@ -28,6 +25,13 @@ static inline uint8_t acpi_checksum(const uint8_t *p, size_t len)
 	while (len--)
 		sum = (uint8_t)(sum + *p++);
 	return (uint8_t)-sum;
+}
+
+/* Text in a table: without a final 0 */
+static inline void acpi_text(uint8_t *p, const char *text)
+{
+	while (*text)
+		*p++ = (uint8_t)*text++;
 }
 
 /* Writes RSDP, XSDT, FADT, FACS, MADT and DSDT from LAYOUT_ACPI on. *rsdp is the root's address. */

@@ -17,10 +17,10 @@ enum {
 	AML_PACKAGE = 0x12,
 	AML_EXT = 0x5b,
 	AML_EXT_DEVICE = 0x82,
-	RES_IO = 0x47,          /* I/O ports, 7 bytes follow */
+	RES_IO = 0x47, /* I/O ports, 7 bytes follow */
 	RES_IO_DECODE16 = 0x01,
-	RES_IRQ = 0x22,         /* interrupt mask, 2 bytes follow: edge, active high */
-	RES_END = 0x79,         /* and a checksum, 0 for none */
+	RES_IRQ = 0x22, /* interrupt mask, 2 bytes follow: edge, active high */
+	RES_END = 0x79, /* and a checksum, 0 for none */
 };
 
 static void aml_bytes(struct aml *a, const void *p, size_t n)
@@ -33,10 +33,7 @@ static void aml_bytes(struct aml *a, const void *p, size_t n)
 	a->len += n;
 }
 
-static void aml_byte(struct aml *a, uint8_t v)
-{
-	aml_bytes(a, &v, 1);
-}
+static void aml_byte(struct aml *a, uint8_t v) { aml_bytes(a, &v, 1); }
 
 static void aml_int(struct aml *a, uint32_t v)
 {
@@ -58,10 +55,7 @@ static void aml_int(struct aml *a, uint32_t v)
 }
 
 /* Begins what has a PkgLength in front: that is inserted by aml_end, when it is known */
-static size_t aml_begin(struct aml *a)
-{
-	return a->len;
-}
+static size_t aml_begin(struct aml *a) { return a->len; }
 
 /* PkgLength (20.2.4) counts itself: one byte up to 63, two bytes up to 4095 */
 void aml_end(struct aml *a, size_t mark)
@@ -117,10 +111,7 @@ void aml_name_string(struct aml *a, const char *name, const char *s)
 	aml_bytes(a, s, strlen(s) + 1);
 }
 
-static unsigned hex_digit(char c)
-{
-	return (unsigned)(c <= '9' ? c - '0' : c - 'A' + 10) & 0xf;
-}
+static unsigned hex_digit(char c) { return (unsigned)(c <= '9' ? c - '0' : c - 'A' + 10) & 0xf; }
 
 /* Three letters of five bits, four hexadecimal digits, in big-endian order (19.3.4) */
 void aml_name_eisaid(struct aml *a, const char *name, const char *id)

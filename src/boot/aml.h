@@ -22,11 +22,14 @@ void aml_end(struct aml *a, size_t mark);
 
 void aml_name_int(struct aml *a, const char *name, uint32_t v);
 void aml_name_string(struct aml *a, const char *name, const char *s);
-void aml_name_eisaid(struct aml *a, const char *name, const char *id); /* "PNP0501" */
+void aml_name_eisaid(struct aml *a, const char *name, const char *id);               /* "PNP0501" */
 void aml_name_package(struct aml *a, const char *name, const uint8_t *v, uint8_t n); /* of small integers */
 
 /* _CRS with fixed port ranges and at most one ISA interrupt */
-struct aml_ports { uint16_t base; uint8_t len; };
+struct aml_ports {
+	uint16_t base;
+	uint8_t len;
+};
 #define AML_NO_IRQ (-1)
 void aml_crs(struct aml *a, const struct aml_ports *ports, unsigned nports, int irq);
 

@@ -34,11 +34,12 @@ static int kernel_load_file(struct loader *l, const struct buf *file, struct err
 static int kernel_load(struct loader *l, struct err *e)
 {
 	const struct boot_config *c = l->cfg;
-	struct err inner = {0};
-	struct buf file = {0};
+	struct err inner = { 0 };
+	struct buf file = { 0 };
 
 	if (l->place.end < KERNEL_MEM_MIN)
-		return err_set(e, -ENOMEM, "the guest's memory is too small for a kernel; give at least %llu MiB with --mem",
+		return err_set(e, -ENOMEM,
+			       "the guest's memory is too small for a kernel; give at least %llu MiB with --mem",
 			       (unsigned long long)(KERNEL_MEM_MIN >> 20));
 	uint64_t limit = align_down(cmdline_mem_limit(l->cmdline), PAGE_SIZE_4K);
 	if (limit >= KERNEL_MEM_MIN && limit < l->place.end)
@@ -106,11 +107,11 @@ const char *boot_info_describe(const struct boot_info *i, char *buf, size_t len)
 	else if (i->protocol == BOOT_PROTO_LINUX64 || i->protocol == BOOT_PROTO_LINUX32)
 		snprintf(pack, sizeof(pack), ", to be unpacked (%s) by the guest", i->format);
 	if (i->kaslr)
-		snprintf(rand, sizeof(rand), ", KASLR physical +%#llx virtual +%#llx", (unsigned long long)i->kaslr_phys,
-			 (unsigned long long)i->kaslr_virt);
+		snprintf(rand, sizeof(rand), ", KASLR physical +%#llx virtual +%#llx",
+			 (unsigned long long)i->kaslr_phys, (unsigned long long)i->kaslr_virt);
 	if (i->initrd_len)
-		snprintf(initrd, sizeof(initrd), ", initrd %llu KiB at %#llx", (unsigned long long)(i->initrd_len >> 10),
-			 (unsigned long long)i->initrd_gpa);
+		snprintf(initrd, sizeof(initrd), ", initrd %llu KiB at %#llx",
+			 (unsigned long long)(i->initrd_len >> 10), (unsigned long long)i->initrd_gpa);
 	snprintf(buf, len, "%s%s%s at %#llx, entry %#llx%s%s%s", names[i->protocol], *i->version ? " " : "", i->version,
 		 (unsigned long long)i->load_gpa, (unsigned long long)i->entry_gpa, pack, rand, initrd);
 	return buf;

@@ -42,18 +42,18 @@ enum boot_protocol { BOOT_PROTO_RAW, BOOT_PROTO_LINUX64, BOOT_PROTO_LINUX32, BOO
 /* What was decided, for logs and tests. Plain data. */
 struct boot_info {
 	enum boot_protocol protocol;
-	char version[128];    /* the kernel's own words, "" where the file has none */
-	const char *format;   /* the payload's compression ("xz"), "none" for ELF and raw */
-	bool unpacked;        /* the payload was unpacked by us: the guest starts in the kernel proper */
-	uint64_t unpack_ns;   /* how long that took */
-	uint64_t load_gpa;    /* where the program lies, and how much memory it was promised */
+	char version[128];  /* the kernel's own words, "" where the file has none */
+	const char *format; /* the payload's compression ("xz"), "none" for ELF and raw */
+	bool unpacked;      /* the payload was unpacked by us: the guest starts in the kernel proper */
+	uint64_t unpack_ns; /* how long that took */
+	uint64_t load_gpa;  /* where the program lies, and how much memory it was promised */
 	uint64_t load_len;
-	uint64_t entry_gpa;   /* its first instruction */
-	bool kaslr;           /* placed at random; the next two say how far from the link address */
+	uint64_t entry_gpa; /* its first instruction */
+	bool kaslr;         /* placed at random; the next two say how far from the link address */
 	uint64_t kaslr_phys;
 	uint64_t kaslr_virt;
 	uint64_t initrd_gpa, initrd_len; /* 0, 0 without one */
-	uint64_t rsdp_gpa;    /* ACPI's root, 0 for a raw binary */
+	uint64_t rsdp_gpa;               /* ACPI's root, 0 for a raw binary */
 };
 
 /* Fills guest memory and the start state of CPU 0 (the others wait for a SIPI). `bsp` and

@@ -6,15 +6,15 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define SECTOR 512u
+#define SECTOR              512u
 #define SETUP_SECTS_DEFAULT 4 /* what 0 means, for history's sake */
-#define PROTOCOL_MIN 0x0206
-#define PROTOCOL_PAYLOAD 0x0208
-#define PROTOCOL_INIT_SIZE 0x020a
+#define PROTOCOL_MIN        0x0206
+#define PROTOCOL_PAYLOAD    0x0208
+#define PROTOCOL_INIT_SIZE  0x020a
 #define PROTOCOL_XLOADFLAGS 0x020c
 
 #define LOAD_HIGH_DEFAULT 0x100000u /* where a bzImage runs that states no preference */
-#define IMAGE_SIZE_MAX (1ull << 30)
+#define IMAGE_SIZE_MAX    (1ull << 30)
 
 bool bzimage_is(const uint8_t *data, size_t len)
 {
@@ -68,7 +68,7 @@ static int bzimage_read_room(struct bzimage *b, struct err *e)
 
 int bzimage_parse(const uint8_t *data, size_t len, struct bzimage *out, struct err *e)
 {
-	struct bzimage b = {.data = data, .len = len};
+	struct bzimage b = { .data = data, .len = len };
 
 	if (!bzimage_is(data, len))
 		return err_set(e, -ENOEXEC, "it is not a Linux bzImage");
@@ -82,13 +82,14 @@ int bzimage_parse(const uint8_t *data, size_t len, struct bzimage *out, struct e
 	if (b.header_end < HDR_CMDLINE_SIZE + 4)
 		return err_set(e, -ENOEXEC, "its setup header is too short for its protocol");
 	uint64_t sects = data[HDR_SETUP_SECTS] ? data[HDR_SETUP_SECTS] : SETUP_SECTS_DEFAULT;
-	uint64_t setup_len = (sects + 1) * SECTOR, pm_len = le32_load(data + HDR_SYSSIZE) * 16ull;
+	uint64_t setup_len = (sects + 1) * SECTOR, pm_len = le32_load(data + HDR_SYSSIZE) * 16ull,
+		 all = setup_len + pm_len;
 	if (!pm_len)
 		return err_set(e, -ENOEXEC, "its header says that it has no kernel");
 	/* syssize counts units of 16 bytes, the last of which need not be there in full */
 	if (len < setup_len || len - setup_len + 15 < pm_len)
 		return err_set(e, -ENOEXEC, "it is truncated: %zu bytes of %llu are there", len,
-			       (unsigned long long)(setup_len + pm_len));
+			       (unsigned long long)all);
 	if (!(data[HDR_LOADFLAGS] & LOADFLAG_HIGH))
 		return err_set(e, -ENOEXEC, "it is a zImage, which loads low; only bzImages can be loaded");
 	b.pm = data + setup_len;

@@ -40,25 +40,25 @@ enum {
 };
 
 #define HDR_MAGIC_WORD 0x53726448u /* "HdrS" */
-#define LOADFLAG_HIGH 0x01
+#define LOADFLAG_HIGH  0x01
 #define LOADFLAG_KASLR 0x02
-#define XLOADFLAG_64 0x0001 /* XLF_KERNEL_64: has a 64-bit entry at 200h */
+#define XLOADFLAG_64   0x0001 /* XLF_KERNEL_64: has a 64-bit entry at 200h */
 
 struct bzimage {
 	const uint8_t *data; /* the caller's file */
 	size_t len;
 	unsigned version; /* protocol, 0x020f = 2.15 */
 	bool entry64;
-	unsigned header_end;        /* offset behind the setup header */
-	const uint8_t *pm;          /* protected-mode part */
+	unsigned header_end; /* offset behind the setup header */
+	const uint8_t *pm;   /* protected-mode part */
 	uint64_t pm_len;
-	const uint8_t *payload;     /* NULL when the protocol is too old to tell */
+	const uint8_t *payload; /* NULL when the protocol is too old to tell */
 	uint64_t payload_len;
 	bool relocatable;
 	uint64_t alignment, pref_address, init_size; /* where it wants to run, and the room it needs there */
-	uint64_t initrd_max;        /* highest address of an initrd's last byte */
-	uint32_t cmdline_max;       /* without the final 0 */
-	char kernel_version[128];   /* "" when the header has none */
+	uint64_t initrd_max;                         /* highest address of an initrd's last byte */
+	uint32_t cmdline_max;                        /* without the final 0 */
+	char kernel_version[128];                    /* "" when the header has none */
 };
 
 /* A file that begins like a bzImage, sound or not */

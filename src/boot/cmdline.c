@@ -28,15 +28,9 @@ static const char *cmdline_find(const char *cmdline, const char *word, bool pref
 	return NULL;
 }
 
-bool cmdline_has(const char *cmdline, const char *word)
-{
-	return cmdline_find(cmdline, word, false) != NULL;
-}
+bool cmdline_has(const char *cmdline, const char *word) { return cmdline_find(cmdline, word, false) != NULL; }
 
-bool cmdline_has_prefix(const char *cmdline, const char *prefix)
-{
-	return cmdline_find(cmdline, prefix, true) != NULL;
-}
+bool cmdline_has_prefix(const char *cmdline, const char *prefix) { return cmdline_find(cmdline, prefix, true) != NULL; }
 
 uint64_t cmdline_mem_limit(const char *cmdline)
 {
@@ -49,8 +43,10 @@ uint64_t cmdline_mem_limit(const char *cmdline)
 		if (*cmdline < '0' || *cmdline > '9')
 			continue;
 		uint64_t v = strtoull(cmdline, &end, 0);
-		unsigned shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 :
-				 *end == 'G' || *end == 'g' ? 30 : 0;
+		unsigned shift = *end == 'K' || *end == 'k'   ? 10
+				 : *end == 'M' || *end == 'm' ? 20
+				 : *end == 'G' || *end == 'g' ? 30
+							      : 0;
 		limit = v > UINT64_MAX >> shift ? UINT64_MAX : v << shift;
 	}
 	return limit;
@@ -63,7 +59,8 @@ int cmdline_write(struct memmap *mem, const char *cmdline, uint32_t limit, struc
 	if (limit > CMDLINE_MAX)
 		limit = CMDLINE_MAX;
 	if (len > limit)
-		return err_set(e, -E2BIG, "the command line has %zu characters; this kernel takes %u at most", len, limit);
+		return err_set(e, -E2BIG, "the command line has %zu characters; this kernel takes %u at most", len,
+			       limit);
 	if (mem_write(mem, LAYOUT_CMDLINE, cmdline, len + 1))
 		return err_set(e, -ENOMEM, "the guest's memory is too small for a command line; give more with --mem");
 	return 0;

@@ -16,7 +16,7 @@
 #define XZ_MEM_MAX (300ull << 20)
 
 #define LZ4_LEGACY_MAGIC 0x184c2102u
-#define LZ4_BLOCK_MAX (8u << 20) /* unpacked bytes in a block of the legacy frame */
+#define LZ4_BLOCK_MAX    (8u << 20) /* unpacked bytes in a block of the legacy frame */
 
 struct stream {
 	const uint8_t *in;
@@ -34,8 +34,10 @@ static const char msg_mem[] = "not enough memory to unpack it";
 
 static const char *unpack_gzip(const struct stream *s)
 {
-	z_stream z = {.next_in = (Bytef *)(uintptr_t)s->in, .avail_in = (uInt)s->in_len,
-		      .next_out = s->out, .avail_out = (uInt)s->out_len};
+	z_stream z = { .next_in = (Bytef *)(uintptr_t)s->in,
+		       .avail_in = (uInt)s->in_len,
+		       .next_out = s->out,
+		       .avail_out = (uInt)s->out_len };
 
 	if (inflateInit2(&z, 15 + 16) != Z_OK)
 		return msg_mem;
@@ -57,17 +59,13 @@ static const char *unpack_bzip2(const struct stream *s)
 {
 	unsigned out_len = (unsigned)s->out_len;
 
-	switch (BZ2_bzBuffToBuffDecompress((char *)s->out, &out_len, (char *)(uintptr_t)s->in, (unsigned)s->in_len, 0, 0)) {
-	case BZ_OK:
-		return out_len == s->out_len ? NULL : msg_short;
-	case BZ_OUTBUFF_FULL:
-		return msg_long;
-	case BZ_UNEXPECTED_EOF:
-		return msg_short;
-	case BZ_MEM_ERROR:
-		return msg_mem;
-	default:
-		return msg_bad;
+	switch (BZ2_bzBuffToBuffDecompress((char *)s->out, &out_len, (char *)(uintptr_t)s->in, (unsigned)s->in_len, 0,
+					   0)) {
+	case BZ_OK: return out_len == s->out_len ? NULL : msg_short;
+	case BZ_OUTBUFF_FULL: return msg_long;
+	case BZ_UNEXPECTED_EOF: return msg_short;
+	case BZ_MEM_ERROR: return msg_mem;
+	default: return msg_bad;
 	}
 }
 
@@ -92,29 +90,18 @@ static const char *unpack_lzma(const struct stream *s, bool xz)
 	uint64_t done = z.total_out;
 	lzma_end(&z);
 	switch (rc) {
-	case LZMA_STREAM_END:
-		return done == s->out_len ? NULL : done < s->out_len ? msg_short : msg_long;
+	case LZMA_STREAM_END: return done == s->out_len ? NULL : done < s->out_len ? msg_short : msg_long;
 	case LZMA_OK:
-	case LZMA_BUF_ERROR:
-		return done > s->out_len ? msg_long : msg_short;
-	case LZMA_MEM_ERROR:
-		return msg_mem;
-	case LZMA_MEMLIMIT_ERROR:
-		return "it asks for more memory than any kernel needs";
-	default:
-		return msg_bad;
+	case LZMA_BUF_ERROR: return done > s->out_len ? msg_long : msg_short;
+	case LZMA_MEM_ERROR: return msg_mem;
+	case LZMA_MEMLIMIT_ERROR: return "it asks for more memory than any kernel needs";
+	default: return msg_bad;
 	}
 }
 
-static const char *unpack_xz(const struct stream *s)
-{
-	return unpack_lzma(s, true);
-}
+static const char *unpack_xz(const struct stream *s) { return unpack_lzma(s, true); }
 
-static const char *unpack_lzma_alone(const struct stream *s)
-{
-	return unpack_lzma(s, false);
-}
+static const char *unpack_lzma_alone(const struct stream *s) { return unpack_lzma(s, false); }
 
 /* Legacy frame: the magic, then blocks of a 32-bit packed size and that many bytes. No checksum. */
 static const char *unpack_lz4(const struct stream *s)
@@ -165,14 +152,14 @@ struct format {
 };
 
 static const struct format formats[] = {
-	[PACK_UNKNOWN] = {.name = "unknown"},
-	[PACK_GZIP] = {"gzip", {0x1f, 0x8b, 8}, 3, false, unpack_gzip},
-	[PACK_BZIP2] = {"bzip2", {'B', 'Z', 'h'}, 3, true, unpack_bzip2},
-	[PACK_LZMA] = {"lzma", {0x5d, 0, 0}, 3, true, unpack_lzma_alone},
-	[PACK_XZ] = {"xz", {0xfd, '7', 'z', 'X', 'Z', 0}, 6, true, unpack_xz},
-	[PACK_LZO] = {"lzo", {0x89, 'L', 'Z', 'O', 0, '\r', '\n', 0x1a, '\n'}, 9, true, NULL},
-	[PACK_LZ4] = {"lz4", {0x02, 0x21, 0x4c, 0x18}, 4, true, unpack_lz4},
-	[PACK_ZSTD] = {"zstd", {0x28, 0xb5, 0x2f, 0xfd}, 4, true, unpack_zstd},
+	[PACK_UNKNOWN] = { .name = "unknown" },
+	[PACK_GZIP] = { "gzip", { 0x1f, 0x8b, 8 }, 3, false, unpack_gzip },
+	[PACK_BZIP2] = { "bzip2", { 'B', 'Z', 'h' }, 3, true, unpack_bzip2 },
+	[PACK_LZMA] = { "lzma", { 0x5d, 0, 0 }, 3, true, unpack_lzma_alone },
+	[PACK_XZ] = { "xz", { 0xfd, '7', 'z', 'X', 'Z', 0 }, 6, true, unpack_xz },
+	[PACK_LZO] = { "lzo", { 0x89, 'L', 'Z', 'O', 0, '\r', '\n', 0x1a, '\n' }, 9, true, NULL },
+	[PACK_LZ4] = { "lz4", { 0x02, 0x21, 0x4c, 0x18 }, 4, true, unpack_lz4 },
+	[PACK_ZSTD] = { "zstd", { 0x28, 0xb5, 0x2f, 0xfd }, 4, true, unpack_zstd },
 };
 
 enum packing packing_identify(const uint8_t *in, size_t len)
@@ -183,20 +170,14 @@ enum packing packing_identify(const uint8_t *in, size_t len)
 	return PACK_UNKNOWN;
 }
 
-const char *packing_name(enum packing p)
-{
-	return formats[p].name;
-}
+const char *packing_name(enum packing p) { return formats[p].name; }
 
-bool packing_known(enum packing p)
-{
-	return formats[p].unpack != NULL;
-}
+bool packing_known(enum packing p) { return formats[p].unpack != NULL; }
 
 int unpack_payload(const uint8_t *in, size_t len, struct buf *out, struct err *e)
 {
 	const struct format *f = &formats[packing_identify(in, len)];
-	struct buf b = {0};
+	struct buf b = { 0 };
 
 	if (!f->unpack)
 		return err_set(e, -ENOTSUP, "its payload's format (%s) cannot be unpacked here", f->name);
@@ -207,8 +188,9 @@ int unpack_payload(const uint8_t *in, size_t len, struct buf *out, struct err *e
 		return err_set(e, -EILSEQ, "its %s payload is corrupt: an unpacked size of %llu bytes makes no sense",
 			       f->name, (unsigned long long)size);
 	if (buf_alloc(&b, size))
-		return err_set(e, -ENOMEM, "not enough memory to unpack it (%llu MiB)", (unsigned long long)(size >> 20));
-	struct stream s = {in, f->has_size_word ? len - 4 : len, b.data, b.len};
+		return err_set(e, -ENOMEM, "not enough memory to unpack it (%llu MiB)",
+			       (unsigned long long)(size >> 20));
+	struct stream s = { in, f->has_size_word ? len - 4 : len, b.data, b.len };
 	const char *why = f->unpack(&s);
 	if (why) {
 		buf_free(&b);

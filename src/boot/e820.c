@@ -11,7 +11,7 @@
 static void e820_add(struct e820 *m, uint64_t base, uint64_t end, uint32_t type)
 {
 	if (base < end && m->n < E820_MAX)
-		m->e[m->n++] = (struct e820_entry){base, end - base, type};
+		m->e[m->n++] = (struct e820_entry){ base, end - base, type };
 }
 
 static int e820_order(const void *a, const void *b)

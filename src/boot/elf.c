@@ -9,18 +9,32 @@
 /* Any kernel's header tables have fewer entries */
 #define PHDRS_MAX 256
 
-#define PVH_NOTE_NAME "Xen"
+#define PVH_NOTE_NAME  "Xen"
 #define PVH_NOTE_ENTRY 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 
 /* The few values of the ELF specification that matter here; not every host has an <elf.h> */
 enum {
-	EI_CLASS = 4, EI_DATA = 5,
-	ELFCLASS32 = 1, ELFCLASS64 = 2, ELFDATA2LSB = 1,
-	ET_EXEC = 2, ET_DYN = 3,
-	EM_386 = 3, EM_ARM = 40, EM_X86_64 = 62, EM_AARCH64 = 183, EM_RISCV = 243,
-	PT_LOAD = 1, PT_NOTE = 4,
-	SHT_NULL = 0, SHT_NOBITS = 8,
-	E_TYPE = 16, E_MACHINE = 18, E_ENTRY = 24, P_TYPE = 0, SH_TYPE = 4, /* offsets equal in both classes */
+	EI_CLASS = 4,
+	EI_DATA = 5,
+	ELFCLASS32 = 1,
+	ELFCLASS64 = 2,
+	ELFDATA2LSB = 1,
+	ET_EXEC = 2,
+	ET_DYN = 3,
+	EM_386 = 3,
+	EM_ARM = 40,
+	EM_X86_64 = 62,
+	EM_AARCH64 = 183,
+	EM_RISCV = 243,
+	PT_LOAD = 1,
+	PT_NOTE = 4,
+	SHT_NULL = 0,
+	SHT_NOBITS = 8,
+	E_TYPE = 16,
+	E_MACHINE = 18,
+	E_ENTRY = 24,
+	P_TYPE = 0,
+	SH_TYPE = 4, /* offsets equal in both classes */
 };
 
 /* Lengths and offsets that differ between the classes */
@@ -31,8 +45,8 @@ struct elf_class {
 };
 
 static const struct elf_class classes[2] = {
-	{52, 28, 32, 42, 44, 46, 48, 32, 4, 8, 12, 16, 20, 40, 16, 20},
-	{64, 32, 40, 54, 56, 58, 60, 56, 8, 16, 24, 32, 40, 64, 24, 32},
+	{ 52, 28, 32, 42, 44, 46, 48, 32, 4, 8, 12, 16, 20, 40, 16, 20 },
+	{ 64, 32, 40, 54, 56, 58, 60, 56, 8, 16, 24, 32, 40, 64, 24, 32 },
 };
 
 struct phdr {
@@ -40,10 +54,7 @@ struct phdr {
 	uint64_t offset, vaddr, paddr, filesz, memsz;
 };
 
-static const struct elf_class *elf_class(const struct elf_image *elf)
-{
-	return &classes[elf->is64];
-}
+static const struct elf_class *elf_class(const struct elf_image *elf) { return &classes[elf->is64]; }
 
 static uint64_t elf_word(const struct elf_image *elf, const uint8_t *p)
 {
@@ -107,7 +118,7 @@ static int elf_add_segment(struct elf_image *elf, const struct phdr *ph, unsigne
 				       (unsigned long long)ph->paddr);
 	if (elf->n == ELF_SEGMENTS_MAX)
 		return err_set(e, -ENOEXEC, "it has more than %u segments to load", ELF_SEGMENTS_MAX);
-	elf->seg[elf->n++] = (struct elf_segment){ph->offset, ph->filesz, ph->vaddr, ph->paddr, ph->memsz};
+	elf->seg[elf->n++] = (struct elf_segment){ ph->offset, ph->filesz, ph->vaddr, ph->paddr, ph->memsz };
 	elf->low = ph->paddr < elf->low ? ph->paddr : elf->low;
 	elf->high = end > elf->high ? end : elf->high;
 	return 0;
@@ -118,7 +129,8 @@ static void elf_measure(struct elf_image *elf)
 {
 	const struct elf_class *c = elf_class(elf);
 	const uint8_t *h = elf->data;
-	uint64_t off = elf_word(elf, h + c->e_shoff), size = le16_load(h + c->e_shentsize), n = le16_load(h + c->e_shnum);
+	uint64_t off = elf_word(elf, h + c->e_shoff), size = le16_load(h + c->e_shentsize),
+		 n = le16_load(h + c->e_shnum);
 
 	if (!off || size < c->shdr_len || !elf_inside(elf, off, size * n))
 		return;
@@ -158,7 +170,8 @@ static int elf_check_header(struct elf_image *elf, struct err *e)
 		return err_set(e, -ENOEXEC, "it is a big-endian ELF file; this machine is x86-64");
 	unsigned machine = le16_load(h + E_MACHINE), type = le16_load(h + E_TYPE);
 	if (machine != EM_X86_64 && machine != EM_386)
-		return err_set(e, -ENOEXEC, "it is an ELF file for %s; this machine is x86-64", elf_machine_name(machine));
+		return err_set(e, -ENOEXEC, "it is an ELF file for %s; this machine is x86-64",
+			       elf_machine_name(machine));
 	if (elf->is64 && machine != EM_X86_64)
 		return err_set(e, -ENOEXEC, "its ELF header contradicts itself (64-bit, but for the i386)");
 	if (type != ET_EXEC && type != ET_DYN)
@@ -168,7 +181,7 @@ static int elf_check_header(struct elf_image *elf, struct err *e)
 
 int elf_parse(const uint8_t *data, size_t len, struct elf_image *out, struct err *e)
 {
-	struct elf_image elf = {.data = data, .len = len, .low = UINT64_MAX};
+	struct elf_image elf = { .data = data, .len = len, .low = UINT64_MAX };
 	struct phdr ph;
 
 	int rc = elf_check_header(&elf, e);
@@ -220,5 +233,6 @@ int elf_entry_paddr(const struct elf_image *elf, uint64_t *out, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(e, -ENOEXEC, "its entry point %#llx lies in none of its segments", (unsigned long long)elf->entry);
+	return err_set(e, -ENOEXEC, "its entry point %#llx lies in none of its segments",
+		       (unsigned long long)elf->entry);
 }

@@ -95,9 +95,9 @@ int file_read(int fd, const char *path, const char *what, void *dst, uint64_t le
 
 int file_load(const char *path, const char *what, uint64_t max, struct buf *out, struct err *e)
 {
-	struct buf b = {0};
-	uint64_t len;
-	int fd;
+	struct buf b = { 0 };
+	uint64_t len = 0;
+	int fd = -1;
 
 	int rc = file_open(path, what, &fd, &len, e);
 	if (rc)

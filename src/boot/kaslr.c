@@ -31,7 +31,7 @@ int relocs_parse(const uint8_t *t, size_t len, struct relocs *out, struct err *e
 		lists--;
 	if (lists < 2)
 		return err_set(e, -EILSEQ, "its relocation table is damaged");
-	struct relocs r = {.list32 = list[0], .n32 = n[0], .list64 = list[lists - 1], .n64 = n[lists - 1]};
+	struct relocs r = { .list32 = list[0], .n32 = n[0], .list64 = list[lists - 1], .n64 = n[lists - 1] };
 	if (lists == LISTS_MAX) {
 		r.inverse32 = list[1];
 		r.n_inverse = n[1];

@@ -16,7 +16,7 @@
 struct err;
 
 #define KERNEL_MAP_BASE 0xffffffff80000000ull /* __START_KERNEL_map */
-#define KERNEL_MAP_LEN (1ull << 30)           /* KERNEL_IMAGE_SIZE with KASLR */
+#define KERNEL_MAP_LEN  (1ull << 30)          /* KERNEL_IMAGE_SIZE with KASLR */
 
 struct relocs {
 	const uint8_t *list64, *list32, *inverse32; /* in the caller's memory */

@@ -83,8 +83,8 @@ static int linux_load_unpacked(struct loader *l, const struct bzimage *b, const 
 	if (kaslr && (rc = relocs_parse(table, table_len, &relocs, e)))
 		return rc;
 	/* "memmap=" and large pages reserved early carve memory up in ways not followed here */
-	bool random = kaslr && !cmdline_has_prefix(l->cmdline, "memmap=") &&
-		      !cmdline_has_prefix(l->cmdline, "hugepages");
+	bool random =
+		kaslr && !cmdline_has_prefix(l->cmdline, "memmap=") && !cmdline_has_prefix(l->cmdline, "hugepages");
 	rc = linux_place(l, b, size, align, random, e);
 	if (rc)
 		return rc;
@@ -108,7 +108,7 @@ static int linux_load_unpacked(struct loader *l, const struct bzimage *b, const 
 /* 0: loaded; -ENOTSUP: the guest has to unpack it; or an error */
 static int linux_unpack(struct loader *l, const struct bzimage *b, struct err *e)
 {
-	struct buf payload = {0};
+	struct buf payload = { 0 };
 	struct elf_image elf;
 	uint64_t start = clock_now_ns();
 

@@ -20,7 +20,7 @@
 #define MAPPED_END (1ull << 32)
 
 /* Linux's __BOOT_CS and __BOOT_DS (boot.rst, "64-bit boot protocol") */
-static const struct start_selectors linux_selectors = {.code = 0x10, .data = 0x18, .task = 0x20};
+static const struct start_selectors linux_selectors = { .code = 0x10, .data = 0x18, .task = 0x20 };
 
 int loader_copy_segments(struct loader *l, const struct elf_image *elf, uint64_t shift, struct err *e)
 {
@@ -28,7 +28,8 @@ int loader_copy_segments(struct loader *l, const struct elf_image *elf, uint64_t
 		const struct elf_segment *s = &elf->seg[i];
 		uint8_t *to = mem_ptr(l->mem, s->paddr + shift, s->mem_len);
 		if (!to)
-			return err_set(e, -ENOMEM, "its segment at %#llx is outside the guest's memory; give more with --mem",
+			return err_set(e, -ENOMEM,
+				       "its segment at %#llx is outside the guest's memory; give more with --mem",
 				       (unsigned long long)s->paddr);
 		memcpy(to, elf->data + s->offset, s->file_len);
 		place_zero(&l->place, s->paddr + shift + s->file_len, s->mem_len - s->file_len);
@@ -63,19 +64,19 @@ int loader_read_initrd(struct loader *l, struct err *e)
 	return file_read(l->initrd_fd, l->cfg->initrd, "initrd", to, len, e);
 }
 
-static unsigned long long mib(uint64_t len)
-{
-	return (len + (1u << 20) - 1) >> 20;
-}
+static unsigned long long mib(uint64_t len) { return (len + (1u << 20) - 1) >> 20; }
 
 int loader_no_room(const struct loader *l, uint64_t kernel_len, struct err *e)
 {
 	if (l->initrd_fd < 0)
-		return err_set(e, -ENOMEM, "it needs %llu MiB above its load address, and the guest's low memory ends at "
-			       "%llu MiB; give more with --mem", mib(kernel_len), mib(l->place.end));
-	return err_set(e, -ENOMEM, "it needs %llu MiB above its load address and the initrd %llu MiB, and the guest's low "
-		       "memory ends at %llu MiB; give more with --mem", mib(kernel_len), mib(l->initrd_len),
-		       mib(l->place.end));
+		return err_set(e, -ENOMEM,
+			       "it needs %llu MiB above its load address, and the guest's low memory ends at "
+			       "%llu MiB; give more with --mem",
+			       mib(kernel_len), mib(l->place.end));
+	return err_set(e, -ENOMEM,
+		       "it needs %llu MiB above its load address and the initrd %llu MiB, and the guest's low "
+		       "memory ends at %llu MiB; give more with --mem",
+		       mib(kernel_len), mib(l->initrd_len), mib(l->place.end));
 }
 
 int loader_write_tables(struct loader *l, uint32_t cmdline_max, struct e820 *map, struct err *e)

@@ -25,7 +25,7 @@ struct loader {
 	struct place place;
 	int initrd_fd; /* -1 without one */
 	uint64_t initrd_len;
-	struct x86_state bsp;  /* the results */
+	struct x86_state bsp; /* the results */
 	struct boot_info info;
 };
 

@@ -9,18 +9,18 @@
 #include "core/layout.h"
 #include "core/memmap.h"
 
-#define TABLE_GPA (LAYOUT_ACPI + 0x10000ull)
+#define TABLE_GPA  (LAYOUT_ACPI + 0x10000ull)
 #define TABLE_HEAD 44u
-#define TABLE_MAX (TABLE_HEAD + 20u * ACPI_CPUS_MAX + 8u * 32u)
+#define TABLE_MAX  (TABLE_HEAD + 20u * ACPI_CPUS_MAX + 8u * 32u)
 
 /* The BIOS data area's words for "where is the EBDA" (a segment) and "KiB of base memory" */
-#define BDA_EBDA 0x40eull
+#define BDA_EBDA     0x40eull
 #define BDA_BASE_KIB 0x413ull
 
-#define INT_VECTORED 0
-#define INT_NMI 1
-#define INT_EXT 3
-#define FLAGS_CONFORMS 0x0
+#define INT_VECTORED     0
+#define INT_NMI          1
+#define INT_EXT          3
+#define FLAGS_CONFORMS   0x0
 #define FLAGS_LEVEL_HIGH 0xd
 
 /* Interrupt assignments (4.3.4, 4.3.5): type 3 to an IOAPIC's pin, type 4 to a local APIC's LINT */
@@ -50,7 +50,7 @@ static size_t mp_config(uint8_t *t, unsigned ncpus)
 		le32_store(p + 8, 0x201); /* FPU, APIC on chip */
 	}
 	p[0] = 1;
-	memcpy(p + 2, "ISA   ", 6);
+	acpi_text(p + 2, "ISA   ");
 	p += 8;
 	p[0] = 2;
 	p[1] = ioapic;
@@ -61,8 +61,8 @@ static size_t mp_config(uint8_t *t, unsigned ncpus)
 	for (uint8_t irq = 0; irq < 16; irq++) {
 		if (irq == 2) /* the 8259s' cascade; its pin has IRQ 0 */
 			continue;
-		p = mp_interrupt(p, 3, INT_VECTORED, irq == IRQ_ACPI_SCI ? FLAGS_LEVEL_HIGH : FLAGS_CONFORMS, irq, ioapic,
-				 irq == IRQ_PIT ? 2 : irq);
+		p = mp_interrupt(p, 3, INT_VECTORED, irq == IRQ_ACPI_SCI ? FLAGS_LEVEL_HIGH : FLAGS_CONFORMS, irq,
+				 ioapic, irq == IRQ_PIT ? 2 : irq);
 		n++;
 	}
 	p = mp_interrupt(p, 3, INT_EXT, FLAGS_CONFORMS, 0, ioapic, 0);
@@ -71,11 +71,11 @@ static size_t mp_config(uint8_t *t, unsigned ncpus)
 	n += 3;
 
 	size_t len = (size_t)(p - t);
-	memcpy(t, "PCMP", 4);
+	acpi_text(t, "PCMP");
 	le16_store(t + 4, (uint16_t)len);
 	t[6] = 4; /* specification 1.4 */
-	memcpy(t + 8, "VIBEVMM ", 8);
-	memcpy(t + 16, "VIBEVMM     ", 12);
+	acpi_text(t + 8, "VIBEVMM ");
+	acpi_text(t + 16, "VIBEVMM     ");
 	le16_store(t + 34, (uint16_t)n);
 	le32_store(t + 36, (uint32_t)LAYOUT_LAPIC);
 	t[7] = acpi_checksum(t, len);
@@ -84,12 +84,12 @@ static size_t mp_config(uint8_t *t, unsigned ncpus)
 
 int mptable_write(struct memmap *mem, unsigned ncpus, struct err *e)
 {
-	uint8_t table[TABLE_MAX] = {0}, ptr[16] = {0}, word[2];
+	uint8_t table[TABLE_MAX] = { 0 }, ptr[16] = { 0 }, word[2];
 
 	if (!ncpus || ncpus > ACPI_CPUS_MAX)
 		return err_set(e, -EINVAL, "the machine cannot have %u CPUs", ncpus);
 	size_t len = mp_config(table, ncpus);
-	memcpy(ptr, "_MP_", 4);
+	acpi_text(ptr, "_MP_");
 	le32_store(ptr + 4, (uint32_t)TABLE_GPA);
 	ptr[8] = 1; /* length in units of 16 bytes */
 	ptr[9] = 4;
@@ -101,6 +101,7 @@ int mptable_write(struct memmap *mem, unsigned ncpus, struct err *e)
 	le16_store(word, (uint16_t)(LAYOUT_MPTABLE >> 10));
 	rc |= mem_write(mem, BDA_BASE_KIB, word, 2);
 	if (rc)
-		return err_set(e, -ENOMEM, "the guest's memory is too small for an MP table; give at least 2M with --mem");
+		return err_set(e, -ENOMEM,
+			       "the guest's memory is too small for an MP table; give at least 2M with --mem");
 	return 0;
 }

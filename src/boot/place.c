@@ -48,7 +48,7 @@ int place_take(struct place *p, uint64_t base, uint64_t len)
 		return -EEXIST;
 	if (p->n == PLACE_RANGES_MAX)
 		return -ENOSPC;
-	p->used[p->n++] = (struct place_range){base, len};
+	p->used[p->n++] = (struct place_range){ base, len };
 	return 0;
 }
 
@@ -114,7 +114,7 @@ void place_zero(const struct place *p, uint64_t base, uint64_t len)
 	while (at && len) {
 		size_t n = len < PAGE_SIZE_4K ? len : PAGE_SIZE_4K;
 		/* All bytes equal their successors and the first is zero */
-		if (at[0] || memcmp(at, at + 1, n - 1))
+		if (at[0] || memcmp(at, at + 1, n - 1) != 0)
 			memset(at, 0, n);
 		at += n;
 		len -= n;

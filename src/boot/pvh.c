@@ -12,19 +12,19 @@
 #include "core/layout.h"
 #include "core/memmap.h"
 
-#define PVH_MAGIC 0x336ec578u
-#define PVH_VERSION 1 /* with a memory map */
-#define MODULES_OFF 0x100u
-#define MEMMAP_OFF 0x200u
+#define PVH_MAGIC    0x336ec578u
+#define PVH_VERSION  1 /* with a memory map */
+#define MODULES_OFF  0x100u
+#define MEMMAP_OFF   0x200u
 #define MEMMAP_ENTRY 24u
 
 _Static_assert(MEMMAP_OFF + E820_MAX * MEMMAP_ENTRY <= PAGE_SIZE_4K, "the memory map fits into the page");
 
-static const struct start_selectors pvh_selectors = {.code = 0x08, .data = 0x10, .task = 0x18};
+static const struct start_selectors pvh_selectors = { .code = 0x08, .data = 0x10, .task = 0x18 };
 
 int pvh_start(struct loader *l, uint32_t entry, struct err *e)
 {
-	uint8_t page[PAGE_SIZE_4K] = {0};
+	uint8_t page[PAGE_SIZE_4K] = { 0 };
 	struct e820 map;
 
 	e820_build(l->mem, &map);

@@ -5,10 +5,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-int random_bytes(void *buf, size_t len)
-{
-	return getentropy(buf, len) ? -errno : 0;
-}
+int random_bytes(void *buf, size_t len) { return getentropy(buf, len) ? -errno : 0; }
 
 uint64_t random_below(uint64_t n)
 {

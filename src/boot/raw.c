@@ -15,10 +15,10 @@
 #include "core/layout.h"
 #include "core/memmap.h"
 
-#define RAW_STACK 0x2000ull
+#define RAW_STACK     0x2000ull
 #define REAL_MODE_END 0x100000ull
 
-static const struct start_selectors raw_selectors = {.code = 0x08, .data = 0x10, .task = 0x18};
+static const struct start_selectors raw_selectors = { .code = 0x08, .data = 0x10, .task = 0x18 };
 
 /* Everything that a CPU of this machine can reach by its own memory map */
 static uint64_t raw_mapped_end(const struct memmap *mem)
@@ -42,15 +42,21 @@ static int raw_read(struct loader *l, int fd, uint64_t len, struct err *e)
 			       (unsigned long long)end);
 	const struct mem_slot *s = mem_slot_find(l->mem, c->entry);
 	if (!s || s->readonly)
-		return err_set(e, -EINVAL, "--entry %#llx lies outside the guest's memory; give an address below %#llx, or "
-			       "more memory with --mem", (unsigned long long)c->entry, (unsigned long long)l->place.end);
+		return err_set(e, -EINVAL,
+			       "--entry %#llx lies outside the guest's memory; give an address below %#llx, or "
+			       "more memory with --mem",
+			       (unsigned long long)c->entry, (unsigned long long)l->place.end);
+	uint64_t slot_end = s->gpa + s->len;
 	void *to = mem_ptr(l->mem, c->entry, len);
 	if (!to)
-		return err_set(e, -EFBIG, "the binary '%s' (%llu bytes) does not fit between --entry %#llx and the end of the "
-			       "guest's memory at %#llx", c->binary, (unsigned long long)len, (unsigned long long)c->entry,
-			       (unsigned long long)(s->gpa + s->len));
+		return err_set(e, -EFBIG,
+			       "the binary '%s' (%llu bytes) does not fit between --entry %#llx and the end of the "
+			       "guest's memory at %#llx",
+			       c->binary, (unsigned long long)len, (unsigned long long)c->entry,
+			       (unsigned long long)slot_end);
 	if (c->entry < l->place.end && place_take(&l->place, c->entry, len))
-		return err_set(e, -EFBIG, "the binary '%s' does not fit at %#llx", c->binary, (unsigned long long)c->entry);
+		return err_set(e, -EFBIG, "the binary '%s' does not fit at %#llx", c->binary,
+			       (unsigned long long)c->entry);
 	return file_read(fd, c->binary, "binary", to, len, e);
 }
 
@@ -67,8 +73,10 @@ static int raw_start(struct loader *l, struct err *e)
 	}
 	/* Tables first, so that they are page aligned; the GDT in a page of its own behind them */
 	if (place_highest(&l->place, tables_len + PAGE_SIZE_4K, PAGE_SIZE_4K, RAW_STACK, UINT64_MAX, &at))
-		return err_set(e, -ENOMEM, "the guest's memory has no room for %llu KiB of page tables beside the binary; give "
-			       "more with --mem", (unsigned long long)((tables_len + PAGE_SIZE_4K) >> 10));
+		return err_set(e, -ENOMEM,
+			       "the guest's memory has no room for %llu KiB of page tables beside the binary; give "
+			       "more with --mem",
+			       (unsigned long long)((tables_len + PAGE_SIZE_4K) >> 10));
 	uint64_t gdt = at + tables_len;
 	if (start_write_gdt(l->mem, gdt, &raw_selectors, c->mode == BOOT_LONG) ||
 	    (tables_len && start_write_tables(l->mem, at, mapped)))

@@ -16,24 +16,21 @@
 /* Attributes in the layout of struct x86_seg; types are "accessed", as loaded segments are */
 #define ATTR_CODE64 (0xbu | SEG_S | SEG_P | SEG_L | SEG_G)
 #define ATTR_CODE32 (0xbu | SEG_S | SEG_P | SEG_DB | SEG_G)
-#define ATTR_DATA (0x3u | SEG_S | SEG_P | SEG_DB | SEG_G)
-#define ATTR_TSS (0xbu | SEG_P) /* busy, 32-bit or 64-bit by mode */
-#define ATTR_LDT (0x2u | SEG_P)
+#define ATTR_DATA   (0x3u | SEG_S | SEG_P | SEG_DB | SEG_G)
+#define ATTR_TSS    (0xbu | SEG_P) /* busy, 32-bit or 64-bit by mode */
+#define ATTR_LDT    (0x2u | SEG_P)
 #define ATTR_CODE16 (0xbu | SEG_S | SEG_P)
 #define ATTR_DATA16 (0x3u | SEG_S | SEG_P)
 
 /* Page table entries (SDM 3A 4.5) */
-#define PTE_TABLE 0x3ull      /* present, writable */
-#define PTE_PAGE_2M 0x83ull   /* present, writable, 2 MiB page */
-#define PTES 512u
-#define SIZE_2M (1ull << 21)
-#define SIZE_1G (1ull << 30)
-#define SIZE_512G (1ull << 39)
+#define PTE_TABLE   0x3ull  /* present, writable */
+#define PTE_PAGE_2M 0x83ull /* present, writable, 2 MiB page */
+#define PTES        512u
+#define SIZE_2M     (1ull << 21)
+#define SIZE_1G     (1ull << 30)
+#define SIZE_512G   (1ull << 39)
 
-void start_firmware(struct x86_state *s)
-{
-	s->mtrr_def = MTRR_DEF_WB;
-}
+void start_firmware(struct x86_state *s) { s->mtrr_def = MTRR_DEF_WB; }
 
 static uint64_t gdt_entry(uint32_t limit, uint32_t attr)
 {
@@ -45,7 +42,7 @@ static uint64_t gdt_entry(uint32_t limit, uint32_t attr)
 
 int start_write_gdt(struct memmap *mem, uint64_t gdt, const struct start_selectors *sel, bool code64)
 {
-	uint8_t t[START_GDT_LEN] = {0};
+	uint8_t t[START_GDT_LEN] = { 0 };
 
 	le64_store(t + sel->code, gdt_entry(0xffffffff, code64 ? ATTR_CODE64 : ATTR_CODE32));
 	le64_store(t + sel->data, gdt_entry(0xffffffff, ATTR_DATA));
@@ -88,12 +85,12 @@ static void start_flat(struct x86_state *s, const struct start_selectors *sel, u
 	memset(s->gpr, 0, sizeof(s->gpr));
 	s->rflags = 2;
 	for (unsigned i = 0; i < SEG_COUNT; i++)
-		s->seg[i] = (struct x86_seg){.limit = 0xffffffff, .attr = ATTR_DATA, .sel = sel->data};
-	s->seg[CS] = (struct x86_seg){.limit = 0xffffffff, .attr = code_attr, .sel = sel->code};
-	s->tr = (struct x86_seg){.limit = TSS_LIMIT, .attr = ATTR_TSS, .sel = sel->task};
-	s->ldtr = (struct x86_seg){.attr = ATTR_LDT | SEG_UNUSABLE};
-	s->gdt = (struct x86_table){.base = gdt, .limit = START_GDT_LEN - 1};
-	s->idt = (struct x86_table){0};
+		s->seg[i] = (struct x86_seg){ .limit = 0xffffffff, .attr = ATTR_DATA, .sel = sel->data };
+	s->seg[CS] = (struct x86_seg){ .limit = 0xffffffff, .attr = code_attr, .sel = sel->code };
+	s->tr = (struct x86_seg){ .limit = TSS_LIMIT, .attr = ATTR_TSS, .sel = sel->task };
+	s->ldtr = (struct x86_seg){ .attr = ATTR_LDT | SEG_UNUSABLE };
+	s->gdt = (struct x86_table){ .base = gdt, .limit = START_GDT_LEN - 1 };
+	s->idt = (struct x86_table){ 0 };
 	s->cr0 = CR0_PE | CR0_ET | CR0_NE;
 	s->mp_state = MP_RUNNABLE;
 }
@@ -121,9 +118,9 @@ void start_real(struct x86_state *s, uint16_t cs, uint16_t ip)
 	memset(s->gpr, 0, sizeof(s->gpr));
 	s->rflags = 2;
 	for (unsigned i = 0; i < SEG_COUNT; i++)
-		s->seg[i] = (struct x86_seg){.limit = 0xffff, .attr = ATTR_DATA16};
-	s->seg[CS] = (struct x86_seg){.base = (uint64_t)cs << 4, .limit = 0xffff, .attr = ATTR_CODE16, .sel = cs};
-	s->idt = (struct x86_table){.base = 0, .limit = 0x3ff};
+		s->seg[i] = (struct x86_seg){ .limit = 0xffff, .attr = ATTR_DATA16 };
+	s->seg[CS] = (struct x86_seg){ .base = (uint64_t)cs << 4, .limit = 0xffff, .attr = ATTR_CODE16, .sel = cs };
+	s->idt = (struct x86_table){ .base = 0, .limit = 0x3ff };
 	s->cr0 = CR0_ET; /* caches on, unlike after reset */
 	s->rip = ip;
 	s->mp_state = MP_RUNNABLE;

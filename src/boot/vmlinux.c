@@ -10,7 +10,7 @@
 
 /* Limits that a bzImage's header would state */
 #define ELF_CMDLINE_MAX 2047u
-#define ELF_INITRD_MAX 0x7fffffffull
+#define ELF_INITRD_MAX  0x7fffffffull
 
 static const char banner[] = "Linux version ";
 
@@ -22,7 +22,7 @@ static void elf_find_version(const struct buf *file, char *out, size_t cap)
 
 	if (!p)
 		return;
-	for (p += sizeof(banner) - 1; p < end && *p > 0x20 && *p < 0x7f && n < cap - 1; p++)
+	for (p += sizeof(banner) - 1; p<end && * p> 0x20 && *p < 0x7f && n < cap - 1; p++)
 		out[n++] = (char)*p;
 	out[n] = 0;
 	/* The first find may be a format string: "%s (%s@%s)" */
@@ -34,13 +34,15 @@ static int elf_choose_entry(struct loader *l, const struct elf_image *elf, struc
 {
 	if (elf->has_pvh) {
 		if (elf->pvh_entry < elf->low || elf->pvh_entry >= elf->high)
-			return err_set(e, -ENOEXEC, "its PVH entry point %#x lies outside its segments", elf->pvh_entry);
+			return err_set(e, -ENOEXEC, "its PVH entry point %#x lies outside its segments",
+				       elf->pvh_entry);
 		l->info.entry_gpa = elf->pvh_entry;
 		l->info.protocol = BOOT_PROTO_PVH;
 		return 0;
 	}
 	if (!elf->is64)
-		return err_set(e, -ENOEXEC, "it is a 32-bit ELF file without a PVH note; only 64-bit kernels can be entered "
+		return err_set(e, -ENOEXEC,
+			       "it is a 32-bit ELF file without a PVH note; only 64-bit kernels can be entered "
 			       "without one");
 	l->info.protocol = BOOT_PROTO_ELF64;
 	return elf_entry_paddr(elf, &l->info.entry_gpa, e);
@@ -61,8 +63,10 @@ int elf_load(struct loader *l, const struct buf *file, struct err *e)
 	l->info.load_len = elf.high - elf.low;
 	rc = place_take(&l->place, elf.low, l->info.load_len);
 	if (rc == -EEXIST)
-		return err_set(e, -ENOEXEC, "it wants to be loaded at %#llx; below 1 MiB there is no room, because "
-			       "the boot tables are there", (unsigned long long)elf.low);
+		return err_set(e, -ENOEXEC,
+			       "it wants to be loaded at %#llx; below 1 MiB there is no room, because "
+			       "the boot tables are there",
+			       (unsigned long long)elf.low);
 	if (rc || loader_place_initrd(l, ELF_INITRD_MAX))
 		return loader_no_room(l, l->info.load_len, e);
 	elf_find_version(file, l->info.version, sizeof(l->info.version));

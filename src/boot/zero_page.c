@@ -25,19 +25,20 @@ enum {
 };
 
 #define LOADER_UNDEFINED 0xff
-#define ALIGNMENT_ELF 0x1000000u
-#define PROTOCOL_ELF 0x020c
+#define ALIGNMENT_ELF    0x1000000u
+#define PROTOCOL_ELF     0x020c
 
 /* struct setup_data: next, type, length, data */
-#define SETUP_RNG_SEED 9
-#define SEED_GPA (LAYOUT_CMDLINE + 0x10000ull)
-#define SEED_LEN 32u
+#define SETUP_RNG_SEED  9
+#define SEED_GPA        (LAYOUT_CMDLINE + 0x10000ull)
+#define SEED_LEN        32u
 #define SETUP_DATA_HEAD 16u
 
 static void zero_page_header(uint8_t *page, const struct zero_page *z)
 {
 	if (z->image) {
-		memcpy(page + HDR_SETUP_SECTS, z->image->data + HDR_SETUP_SECTS, z->image->header_end - HDR_SETUP_SECTS);
+		memcpy(page + HDR_SETUP_SECTS, z->image->data + HDR_SETUP_SECTS,
+		       z->image->header_end - HDR_SETUP_SECTS);
 	} else {
 		le16_store(page + HDR_BOOT_FLAG, 0xaa55);
 		le32_store(page + HDR_MAGIC, HDR_MAGIC_WORD);
@@ -80,7 +81,7 @@ static void zero_page_memory(uint8_t *page, const struct e820 *m)
 /* Random numbers at once, without waiting for noise. Kernels that do not know the type skip it. */
 static int zero_page_seed(struct memmap *mem, uint8_t *page)
 {
-	uint8_t d[SETUP_DATA_HEAD + SEED_LEN] = {0};
+	uint8_t d[SETUP_DATA_HEAD + SEED_LEN] = { 0 };
 
 	if (random_bytes(d + SETUP_DATA_HEAD, SEED_LEN))
 		return 0;
@@ -92,7 +93,7 @@ static int zero_page_seed(struct memmap *mem, uint8_t *page)
 
 int zero_page_write(struct memmap *mem, const struct zero_page *z)
 {
-	uint8_t page[PAGE_SIZE_4K] = {0};
+	uint8_t page[PAGE_SIZE_4K] = { 0 };
 
 	zero_page_header(page, z);
 	zero_page_memory(page, z->e820);

@@ -17,9 +17,9 @@ static inline void fuzz_load(const uint8_t *data, size_t size,
 {
 	static struct memmap mem;
 	static struct loader l;
-	static const struct boot_config cfg = {.kernel = "fuzz", .ncpus = 1};
-	struct err e = {0};
-	struct buf file = {.len = size};
+	static const struct boot_config cfg = { .kernel = "fuzz", .ncpus = 1 };
+	struct err e = { 0 };
+	struct buf file = { .len = size };
 
 	if (!mem.nslots && mem_add_ram(&mem, 0, FUZZ_RAM, NULL))
 		abort();
@@ -28,7 +28,7 @@ static inline void fuzz_load(const uint8_t *data, size_t size,
 	if (!file.data)
 		return;
 	memcpy(file.data, data, size);
-	l = (struct loader){.cfg = &cfg, .cmdline = "quiet", .mem = &mem, .initrd_fd = -1};
+	l = (struct loader){ .cfg = &cfg, .cmdline = "quiet", .mem = &mem, .initrd_fd = -1 };
 	if (place_init(&l.place, &mem, NULL) || place_take(&l.place, 0, LOADER_LOW_END))
 		abort();
 	int rc = load(&l, &file, &e);

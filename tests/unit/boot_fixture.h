@@ -22,7 +22,7 @@
 #include "core/memmap.h"
 #include "engine/x86/state.h"
 
-#define MIB (1ull << 20)
+#define MIB        (1ull << 20)
 #define LINK_PADDR 0x1000000ull
 #define LINK_VADDR 0xffffffff81000000ull
 
@@ -46,13 +46,10 @@ static inline uint8_t *blob_add(struct blob *b, const void *p, size_t n)
 static inline void blob_free(struct blob *b)
 {
 	free(b->p);
-	*b = (struct blob){0};
+	*b = (struct blob){ 0 };
 }
 
-static inline void blob_word(struct blob *b, uint32_t v)
-{
-	le32_store(blob_add(b, NULL, 4), v);
-}
+static inline void blob_word(struct blob *b, uint32_t v) { le32_store(blob_add(b, NULL, 4), v); }
 
 /* An ELF64 executable: n segments, their contents behind the headers, and perhaps a PVH note */
 struct elf_seg_spec {
@@ -64,19 +61,31 @@ struct elf_seg_spec {
 static inline void elf_add_phdr(struct blob *b, size_t at, uint32_t type, uint64_t off, uint64_t vaddr, uint64_t paddr,
 				uint64_t filesz, uint64_t memsz)
 {
-	Elf64_Phdr ph = {.p_type = type, .p_flags = 7, .p_offset = off, .p_vaddr = vaddr, .p_paddr = paddr,
-			 .p_filesz = filesz, .p_memsz = memsz, .p_align = 4};
+	Elf64_Phdr ph = { .p_type = type,
+			  .p_flags = 7,
+			  .p_offset = off,
+			  .p_vaddr = vaddr,
+			  .p_paddr = paddr,
+			  .p_filesz = filesz,
+			  .p_memsz = memsz,
+			  .p_align = 4 };
 
 	memcpy(b->p + at, &ph, sizeof(ph));
 }
 
 static inline struct blob elf_make(const struct elf_seg_spec *segs, unsigned n, uint64_t entry, uint32_t pvh)
 {
-	struct blob b = {0};
+	struct blob b = { 0 };
 	unsigned phnum = n + (pvh ? 1 : 0);
-	Elf64_Ehdr eh = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_EXEC,
-			 .e_machine = EM_X86_64, .e_version = 1, .e_entry = entry, .e_phoff = sizeof(eh),
-			 .e_ehsize = sizeof(eh), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = (uint16_t)phnum};
+	Elf64_Ehdr eh = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+			  .e_type = ET_EXEC,
+			  .e_machine = EM_X86_64,
+			  .e_version = 1,
+			  .e_entry = entry,
+			  .e_phoff = sizeof(eh),
+			  .e_ehsize = sizeof(eh),
+			  .e_phentsize = sizeof(Elf64_Phdr),
+			  .e_phnum = (uint16_t)phnum };
 
 	blob_add(&b, &eh, sizeof(eh));
 	blob_add(&b, NULL, phnum * sizeof(Elf64_Phdr));
@@ -86,7 +95,7 @@ static inline struct blob elf_make(const struct elf_seg_spec *segs, unsigned n, 
 		blob_add(&b, segs[i].data, segs[i].len);
 	}
 	if (pvh) {
-		uint32_t note[] = {4, 4, 18, 0, pvh};
+		uint32_t note[] = { 4, 4, 18, 0, pvh };
 		memcpy(&note[3], "Xen", 4);
 		elf_add_phdr(&b, sizeof(eh) + n * sizeof(Elf64_Phdr), PT_NOTE, b.len, 0, 0, sizeof(note), sizeof(note));
 		blob_add(&b, note, sizeof(note));
@@ -97,14 +106,17 @@ static inline struct blob elf_make(const struct elf_seg_spec *segs, unsigned n, 
 /* The payload [in] packed like the kernel's build does, with its size word */
 static inline struct blob pack(enum packing how, const uint8_t *in, size_t len)
 {
-	struct blob b = {0};
+	struct blob b = { 0 };
 	size_t cap = len + len / 2 + 4096, pos = 0;
 	uint8_t *out = malloc(cap);
 	unsigned n = (unsigned)cap;
 
 	switch (how) {
 	case PACK_GZIP: {
-		z_stream z = {.next_in = (Bytef *)(uintptr_t)in, .avail_in = (uInt)len, .next_out = out, .avail_out = (uInt)cap};
+		z_stream z = { .next_in = (Bytef *)(uintptr_t)in,
+			       .avail_in = (uInt)len,
+			       .next_out = out,
+			       .avail_out = (uInt)cap };
 		deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
 		deflate(&z, Z_FINISH);
 		pos = z.total_out;
@@ -115,9 +127,7 @@ static inline struct blob pack(enum packing how, const uint8_t *in, size_t len)
 		BZ2_bzBuffToBuffCompress((char *)out, &n, (char *)(uintptr_t)in, (unsigned)len, 9, 0, 0);
 		pos = n;
 		break;
-	case PACK_XZ:
-		lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, NULL, in, len, out, &pos, cap);
-		break;
+	case PACK_XZ: lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, NULL, in, len, out, &pos, cap); break;
 	case PACK_LZMA: {
 		lzma_stream s = LZMA_STREAM_INIT;
 		lzma_options_lzma opt;
@@ -140,7 +150,8 @@ static inline struct blob pack(enum packing how, const uint8_t *in, size_t len)
 		pos = 4;
 		for (size_t at = 0; at < len; at += 8 << 20) {
 			size_t chunk = len - at < 8 << 20 ? len - at : 8 << 20;
-			int got = LZ4_compress_default((const char *)in + at, (char *)out + pos + 4, (int)chunk, (int)(cap - pos - 4));
+			int got = LZ4_compress_default((const char *)in + at, (char *)out + pos + 4, (int)chunk,
+						       (int)(cap - pos - 4));
 			le32_store(out + pos, (uint32_t)got);
 			pos += 4 + (size_t)got;
 		}
@@ -157,8 +168,7 @@ static inline struct blob pack(enum packing how, const uint8_t *in, size_t len)
 		memcpy(out + 9, in, len);
 		pos = len + 9;
 		break;
-	case PACK_UNKNOWN:
-		break;
+	case PACK_UNKNOWN: break;
 	}
 	blob_add(&b, out, pos);
 	free(out);
@@ -167,14 +177,14 @@ static inline struct blob pack(enum packing how, const uint8_t *in, size_t len)
 	return b;
 }
 
-#define BZ_SETUP_LEN 1024u /* one sector of setup behind the boot sector */
+#define BZ_SETUP_LEN   1024u /* one sector of setup behind the boot sector */
 #define BZ_PAYLOAD_OFF 0x300u
-#define BZ_INIT_SIZE (4 * MIB)
+#define BZ_INIT_SIZE   (4 * MIB)
 
 /* A bzImage of protocol 2.15 around a packed payload; tests then damage its fields */
 static inline struct blob bzimage_make(const struct blob *payload)
 {
-	struct blob b = {0};
+	struct blob b = { 0 };
 	uint64_t pm_len = align_up(BZ_PAYLOAD_OFF + payload->len, 16);
 
 	blob_add(&b, NULL, BZ_SETUP_LEN + pm_len);
@@ -254,9 +264,6 @@ static inline uint64_t guest_load64(struct guest *g, uint64_t gpa)
 	return le64_load(b);
 }
 
-static inline uint32_t guest_load32(struct guest *g, uint64_t gpa)
-{
-	return (uint32_t)guest_load64(g, gpa);
-}
+static inline uint32_t guest_load32(struct guest *g, uint64_t gpa) { return (uint32_t)guest_load64(g, gpa); }
 
 #endif

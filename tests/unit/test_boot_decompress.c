@@ -7,7 +7,7 @@
 #include "boot/files.h"
 #include "unit/boot_fixture.h"
 
-static const enum packing all[] = {PACK_GZIP, PACK_BZIP2, PACK_LZMA, PACK_XZ, PACK_LZ4, PACK_ZSTD};
+static const enum packing all[] = { PACK_GZIP, PACK_BZIP2, PACK_LZMA, PACK_XZ, PACK_LZ4, PACK_ZSTD };
 
 /* Data that pack about as well as a kernel: words of a small vocabulary */
 static uint8_t *sample(size_t len)
@@ -25,14 +25,14 @@ static uint8_t *sample(size_t len)
 
 static void round_trip(void **state)
 {
-	static const size_t lens[] = {64, 4096, 100000, (8 << 20) + 5};
+	static const size_t lens[] = { 64, 4096, 100000, (8 << 20) + 5 };
 
 	for (unsigned k = 0; k < ARRAY_LEN(lens); k++) {
 		uint8_t *in = sample(lens[k]);
 		for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
 			struct blob b = pack(all[i], in, lens[k]);
 			struct buf out;
-			struct err e = {0};
+			struct err e = { 0 };
 			assert_int_equal(packing_identify(b.p, b.len), all[i]);
 			assert_true(packing_known(all[i]));
 			if (unpack_payload(b.p, b.len, &out, &e))
@@ -48,8 +48,8 @@ static void round_trip(void **state)
 
 static void expect_corrupt(const struct blob *b, const char *what)
 {
-	struct buf out = {0};
-	struct err e = {0};
+	struct buf out = { 0 };
+	struct err e = { 0 };
 
 	int rc = unpack_payload(b->p, b->len, &out, &e);
 	if (rc != -EILSEQ)
@@ -79,7 +79,7 @@ static void damage(void **state)
 		le32_store(b.p + b.len - 4, size);
 
 		/* The middle cut out, the end with the size word kept */
-		struct blob cut = {0};
+		struct blob cut = { 0 };
 		blob_add(&cut, b.p, whole / 2);
 		blob_word(&cut, size);
 		expect_corrupt(&cut, name);
@@ -92,7 +92,7 @@ static void damage(void **state)
 		if (all[i] != PACK_LZMA && all[i] != PACK_LZ4)
 			for (size_t at = 10; at < whole - 8; at += whole / 7) {
 				b.p[at] ^= 0x10;
-				struct buf out = {0};
+				struct buf out = { 0 };
 				int rc = unpack_payload(b.p, b.len, &out, NULL);
 				if (!rc)
 					assert_memory_equal(out.data, in, 50000); /* a header bit without meaning */
@@ -108,7 +108,7 @@ static void unknown(void **state)
 {
 	static const uint8_t junk[64] = "this is no compressed format at all";
 	struct buf out;
-	struct err e = {0};
+	struct err e = { 0 };
 	struct blob b = pack(PACK_LZO, junk, sizeof(junk));
 
 	assert_int_equal(packing_identify(junk, sizeof(junk)), PACK_UNKNOWN);
@@ -128,7 +128,7 @@ static void speed(void **state)
 
 	for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
 		struct blob b = pack(all[i], in, len);
-		struct buf out = {0};
+		struct buf out = { 0 };
 		uint64_t t = clock_now_ns();
 		assert_int_equal(unpack_payload(b.p, b.len, &out, NULL), 0);
 		t = clock_now_ns() - t;

@@ -10,7 +10,7 @@
 /* A kernel of 1 MiB whose words name themselves, as the relocations expect:
  *   +0 entry: hlt | +1000h: a 64-bit address | +2000h: a 32-bit one | +3000h: an inverse one */
 #define KERNEL_LEN MIB
-#define BSS_LEN (MIB / 2)
+#define BSS_LEN    (MIB / 2)
 
 static struct blob kernel_elf(void)
 {
@@ -21,8 +21,8 @@ static struct blob kernel_elf(void)
 	le32_store(text + 0x2000, (uint32_t)LINK_VADDR + 0x2000);
 	le32_store(text + 0x3000, 0u - ((uint32_t)LINK_VADDR + 0x3000));
 	struct elf_seg_spec seg[] = {
-		{LINK_VADDR, LINK_PADDR, KERNEL_LEN, text, KERNEL_LEN},
-		{LINK_VADDR + KERNEL_LEN, LINK_PADDR + KERNEL_LEN, BSS_LEN + 16, "0123456789abcdef", 16},
+		{ LINK_VADDR, LINK_PADDR, KERNEL_LEN, text, KERNEL_LEN },
+		{ LINK_VADDR + KERNEL_LEN, LINK_PADDR + KERNEL_LEN, BSS_LEN + 16, "0123456789abcdef", 16 },
 	};
 	struct blob b = elf_make(seg, 2, LINK_PADDR + 1, 0);
 	free(text);
@@ -59,7 +59,7 @@ static int boot_bytes(struct guest *g, const struct blob *b, const char *initrd,
 	char path[64];
 
 	snprintf(path, sizeof(path), "%s", file_make(b->p, b->len));
-	struct boot_config c = {.kernel = path, .initrd = initrd, .cmdline = cmdline, .ncpus = 1};
+	struct boot_config c = { .kernel = path, .initrd = initrd, .cmdline = cmdline, .ncpus = 1 };
 	int rc = guest_boot(g, &c);
 	unlink(path);
 	return rc;
@@ -100,7 +100,7 @@ static void check_kernel_image(struct guest *g)
 
 static void unpacked(void **state)
 {
-	static const enum packing all[] = {PACK_GZIP, PACK_BZIP2, PACK_LZMA, PACK_XZ, PACK_LZ4, PACK_ZSTD};
+	static const enum packing all[] = { PACK_GZIP, PACK_BZIP2, PACK_LZMA, PACK_XZ, PACK_LZ4, PACK_ZSTD };
 	struct guest *g = guest_make(64 * MIB);
 
 	for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
@@ -229,7 +229,8 @@ static void packed(void **state)
 	assert_int_equal(g->info.load_gpa, LINK_PADDR);
 	assert_int_equal(g->info.entry_gpa, LINK_PADDR + 0x200);
 	check_linux_state(g);
-	assert_memory_equal(mem_ptr(&g->mem, LINK_PADDR, b.len - BZ_SETUP_LEN), b.p + BZ_SETUP_LEN, b.len - BZ_SETUP_LEN);
+	assert_memory_equal(mem_ptr(&g->mem, LINK_PADDR, b.len - BZ_SETUP_LEN), b.p + BZ_SETUP_LEN,
+			    b.len - BZ_SETUP_LEN);
 
 	/* No 64-bit entry: 32-bit protocol */
 	le16_store(b.p + HDR_XLOADFLAGS, 0);
@@ -273,13 +274,13 @@ static void bad_bzimages(void **state)
 	struct blob b = bzimage_sample(PACK_GZIP, true), c;
 	size_t len = b.len;
 
-#define DAMAGE(store, off, val, rc, words) \
-	do { \
-		c = (struct blob){0}; \
-		blob_add(&c, b.p, b.len); \
-		store(c.p + (off), val); \
-		expect(g, &c, NULL, rc, words); \
-		blob_free(&c); \
+#define DAMAGE(store, off, val, rc, words)                                                                             \
+	do {                                                                                                           \
+		c = (struct blob){ 0 };                                                                                \
+		blob_add(&c, b.p, b.len);                                                                              \
+		store(c.p + (off), val);                                                                               \
+		expect(g, &c, NULL, rc, words);                                                                        \
+		blob_free(&c);                                                                                         \
 	} while (0)
 #define BYTE_STORE(p, v) (*(p) = (uint8_t)(v))
 
@@ -333,10 +334,10 @@ static void bad_relocations(void **state)
 {
 	struct guest *g = guest_make(64 * MIB);
 	static const uint32_t tables[][6] = {
-		{0, 0, 0, 5, 0, 6},                             /* far outside */
-		{0, 0x81000000, 0, 0x81000000, 0, 0x81180010},  /* just outside */
-		{1, 2, 3, 4, 5, 6},                             /* no list at all */
-		{1, 2, 3, 4, 5, 0},                             /* one */
+		{ 0, 0, 0, 5, 0, 6 },                            /* far outside */
+		{ 0, 0x81000000, 0, 0x81000000, 0, 0x81180010 }, /* just outside */
+		{ 1, 2, 3, 4, 5, 6 },                            /* no list at all */
+		{ 1, 2, 3, 4, 5, 0 },                            /* one */
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(tables); i++) {
@@ -351,7 +352,7 @@ static void bad_relocations(void **state)
 	/* Two lists, as since 6.15, and two with padding in front */
 	for (unsigned pad = 0; pad < 2; pad++) {
 		struct relocs r;
-		struct blob t = {0};
+		struct blob t = { 0 };
 		if (pad)
 			blob_word(&t, 0);
 		add_relocs(&t, false);
@@ -380,7 +381,7 @@ static void elf_kernels(void **state)
 	assert_int_equal(guest_load32(g, LAYOUT_ZERO_PAGE + HDR_MAGIC), HDR_MAGIC_WORD);
 	blob_free(&b);
 
-	struct elf_seg_spec seg = {LINK_VADDR, LINK_PADDR, 8192, "Linux version 9.8.7 (x)", 24};
+	struct elf_seg_spec seg = { LINK_VADDR, LINK_PADDR, 8192, "Linux version 9.8.7 (x)", 24 };
 	b = elf_make(&seg, 1, LINK_VADDR + 5, 0); /* a virtual entry */
 	assert_int_equal(boot_bytes(g, &b, NULL, NULL), 0);
 	assert_int_equal(g->s.rip, LINK_PADDR + 5);
@@ -411,8 +412,8 @@ static void bad_elfs(void **state)
 {
 	struct guest *g = guest_make(32 * MIB);
 	struct elf_seg_spec segs[] = {
-		{LINK_VADDR, LINK_PADDR, 8192, "abcd", 4},
-		{LINK_VADDR + 8192, LINK_PADDR + 8192, 4096, "abcd", 4},
+		{ LINK_VADDR, LINK_PADDR, 8192, "abcd", 4 },
+		{ LINK_VADDR + 8192, LINK_PADDR + 8192, 4096, "abcd", 4 },
 	};
 	struct blob b = elf_make(segs, 2, LINK_PADDR, 0), c;
 	size_t ph = sizeof(Elf64_Ehdr);
@@ -452,17 +453,22 @@ static void bad_elfs(void **state)
 	b = elf_make(segs, 1, LINK_PADDR, 0x1234);
 	expect(g, &b, NULL, -ENOEXEC, "PVH entry");
 	blob_free(&b);
-	uint8_t elf32[sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr)] = {0};
-	Elf32_Ehdr eh = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, 1}, .e_type = ET_EXEC, .e_machine = EM_386,
-			 .e_entry = 0x200000, .e_phoff = sizeof(eh), .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1};
-	Elf32_Phdr p32 = {.p_type = PT_LOAD, .p_vaddr = 0x200000, .p_paddr = 0x200000, .p_memsz = 4096};
+	uint8_t elf32[sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr)] = { 0 };
+	Elf32_Ehdr eh = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, 1 },
+			  .e_type = ET_EXEC,
+			  .e_machine = EM_386,
+			  .e_entry = 0x200000,
+			  .e_phoff = sizeof(eh),
+			  .e_phentsize = sizeof(Elf32_Phdr),
+			  .e_phnum = 1 };
+	Elf32_Phdr p32 = { .p_type = PT_LOAD, .p_vaddr = 0x200000, .p_paddr = 0x200000, .p_memsz = 4096 };
 	memcpy(elf32, &eh, sizeof(eh));
 	memcpy(elf32 + sizeof(eh), &p32, sizeof(p32));
-	c = (struct blob){elf32, sizeof(elf32)};
+	c = (struct blob){ elf32, sizeof(elf32) };
 	expect(g, &c, NULL, -ENOEXEC, "32-bit ELF file without a PVH note");
-	uint8_t arm[64] = {0};
+	uint8_t arm[64] = { 0 };
 	memcpy(arm + 0x38, "ARM\x64", 4);
-	c = (struct blob){arm, sizeof(arm)};
+	c = (struct blob){ arm, sizeof(arm) };
 	expect(g, &c, NULL, -ENOEXEC, "ARM64");
 	guest_free(g);
 }
@@ -476,8 +482,9 @@ static void describing(void **state)
 
 	assert_int_equal(boot_bytes(g, &b, NULL, "nokaslr"), 0);
 	g->info.unpack_ns = 12345678;
-	assert_string_equal(boot_info_describe(&g->info, line, sizeof(line)),
-			    "Linux bzImage 6.1.0-test (me@here) at 0x1000000, entry 0x1000001, unpacked (zstd) in 12 ms");
+	assert_string_equal(
+		boot_info_describe(&g->info, line, sizeof(line)),
+		"Linux bzImage 6.1.0-test (me@here) at 0x1000000, entry 0x1000001, unpacked (zstd) in 12 ms");
 	boot_info_describe(&g->info, line, 10);
 	assert_string_equal(line, "Linux bzI");
 	b.p[HDR_SYSSIZE + 3] = 0xff;
@@ -490,8 +497,8 @@ static void describing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unpacked), cmocka_unit_test(zero_page), cmocka_unit_test(random_layout),
-		cmocka_unit_test(no_kaslr), cmocka_unit_test(packed), cmocka_unit_test(bad_bzimages),
+		cmocka_unit_test(unpacked),        cmocka_unit_test(zero_page),   cmocka_unit_test(random_layout),
+		cmocka_unit_test(no_kaslr),        cmocka_unit_test(packed),      cmocka_unit_test(bad_bzimages),
 		cmocka_unit_test(bad_relocations), cmocka_unit_test(elf_kernels), cmocka_unit_test(bad_elfs),
 		cmocka_unit_test(describing),
 	};

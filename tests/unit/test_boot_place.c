@@ -90,10 +90,14 @@ static void zeroing(void **state)
 
 static void memory_map(void **state)
 {
-	struct memmap mem = {.nslots = 2, .slots = {{0, 3 << 20, NULL, false}, {LAYOUT_HIGH_RAM, 1 << 20, NULL, false}}};
+	struct memmap mem = { .nslots = 2,
+			      .slots = { { 0, 3 << 20, NULL, false }, { LAYOUT_HIGH_RAM, 1 << 20, NULL, false } } };
 	static const struct e820_entry want[] = {
-		{0, 0x9fc00, E820_RAM}, {0x9fc00, 0x400, E820_RESERVED}, {0xe0000, 0x20000, E820_RESERVED},
-		{0x100000, 0x200000, E820_RAM}, {LAYOUT_HIGH_RAM, 0x100000, E820_RAM},
+		{ 0, 0x9fc00, E820_RAM },
+		{ 0x9fc00, 0x400, E820_RESERVED },
+		{ 0xe0000, 0x20000, E820_RESERVED },
+		{ 0x100000, 0x200000, E820_RAM },
+		{ LAYOUT_HIGH_RAM, 0x100000, E820_RAM },
 	};
 	struct e820 m;
 
@@ -111,8 +115,8 @@ static void memory_map(void **state)
 
 static void files(void **state)
 {
-	struct err e = {0};
-	struct buf b = {0};
+	struct err e = { 0 };
+	struct buf b = { 0 };
 	uint64_t len;
 	int fd;
 
@@ -154,7 +158,7 @@ static void files(void **state)
 static void command_line(void **state)
 {
 	struct guest *g = guest_make(4 * MIB);
-	struct err e = {0};
+	struct err e = { 0 };
 	char *long_line = malloc(70000);
 
 	assert_true(cmdline_has("nokaslr", "nokaslr"));
@@ -185,8 +189,8 @@ static void command_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(placement), cmocka_unit_test(random_places), cmocka_unit_test(zeroing),
-		cmocka_unit_test(memory_map), cmocka_unit_test(files), cmocka_unit_test(command_line),
+		cmocka_unit_test(placement),  cmocka_unit_test(random_places), cmocka_unit_test(zeroing),
+		cmocka_unit_test(memory_map), cmocka_unit_test(files),         cmocka_unit_test(command_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ static int boot_raw(struct guest *g, const void *data, size_t len, uint64_t entr
 	char path[64];
 
 	snprintf(path, sizeof(path), "%s", file_make(data, len));
-	struct boot_config c = {.binary = path, .entry = entry, .mode = mode, .ncpus = 1};
+	struct boot_config c = { .binary = path, .entry = entry, .mode = mode, .ncpus = 1 };
 	int rc = guest_boot(g, &c);
 	unlink(path);
 	return rc;
@@ -41,7 +41,7 @@ static void check_gdt(struct guest *g, uint64_t code)
 static void long_mode(void **state)
 {
 	struct guest *g = guest_make(128 * MIB);
-	static const uint8_t code[24] = {0xfa, 0xf4};
+	static const uint8_t code[24] = { 0xfa, 0xf4 };
 
 	memset(mem_ptr(&g->mem, 0, 128 * MIB), 0xa5, 128 * MIB);
 	assert_int_equal(boot_raw(g, code, sizeof(code), 0x1000, BOOT_LONG), 0);
@@ -139,7 +139,7 @@ static void expect(struct guest *g, size_t len, uint64_t entry, enum boot_mode m
 static void refusals(void **state)
 {
 	struct guest *g = guest_make(4 * MIB);
-	struct boot_config c = {.ncpus = 1};
+	struct boot_config c = { .ncpus = 1 };
 
 	expect(g, 0, 0x1000, BOOT_LONG, -EINVAL, "is empty");
 	expect(g, 10, 4 * MIB, BOOT_LONG, -EINVAL, "--entry 0x400000 lies outside the guest's memory");
@@ -159,7 +159,7 @@ static void refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(long_mode), cmocka_unit_test(high_memory), cmocka_unit_test(other_modes),
+		cmocka_unit_test(long_mode),    cmocka_unit_test(high_memory), cmocka_unit_test(other_modes),
 		cmocka_unit_test(tables_evade), cmocka_unit_test(refusals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

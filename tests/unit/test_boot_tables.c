@@ -39,7 +39,7 @@ static const uint8_t *table(struct guest *g, uint64_t gpa, const char *sig)
 
 static void acpi(void **state)
 {
-	static const unsigned cpus[] = {1, 2, 14, 15, 64, 254};
+	static const unsigned cpus[] = { 1, 2, 14, 15, 64, 254 };
 
 	for (unsigned k = 0; k < ARRAY_LEN(cpus); k++) {
 		struct guest *g = guest_make(2 * MIB);
@@ -67,13 +67,13 @@ static void acpi(void **state)
 		assert_int_equal(le32_load(f + 76), 0x608);
 		assert_int_equal(le32_load(f + 80), 0x620);
 		uint32_t flags = le32_load(f + 112);
-		assert_true(flags & 1u << 10); /* reset register */
+		assert_true(flags & 1u << 10);              /* reset register */
 		assert_false(flags & (1u << 4 | 1u << 20)); /* power button fixed; not hardware-reduced */
 		assert_int_equal(le64_load(f + 120), 0xcf9);
 		assert_int_equal(f[128], 6);
 
 		const uint8_t *m = table(g, le64_load(x + 44), "APIC"), *end = m + le32_load(m + 4);
-		unsigned seen = 0, other[256] = {0};
+		unsigned seen = 0, other[256] = { 0 };
 		for (const uint8_t *p = m + 44; p < end; p += p[1]) {
 			assert_true(p[1] >= 6);
 			other[p[0]]++;
@@ -97,7 +97,7 @@ static void acpi(void **state)
 
 static void mp(void **state)
 {
-	static const unsigned cpus[] = {1, 2, 64, 254};
+	static const unsigned cpus[] = { 1, 2, 64, 254 };
 
 	for (unsigned k = 0; k < ARRAY_LEN(cpus); k++) {
 		struct guest *g = guest_make(2 * MIB);
@@ -112,7 +112,7 @@ static void mp(void **state)
 		assert_memory_equal(t, "PCMP", 4);
 		assert_int_equal(sum(at(g, gpa, len), len), 0);
 		const uint8_t *p = t + 44;
-		unsigned count[5] = {0};
+		unsigned count[5] = { 0 };
 		while (n--) {
 			assert_true(p < t + len && p[0] <= 4);
 			if (p[0] == 0) {
@@ -139,7 +139,7 @@ static void mp(void **state)
 static void no_room(void **state)
 {
 	struct guest *g = guest_make(64 << 10);
-	struct err e = {0};
+	struct err e = { 0 };
 	uint64_t rsdp = 7;
 
 	assert_int_equal(acpi_write(&g->mem, 1, &rsdp, &e), -ENOMEM);
@@ -154,16 +154,15 @@ static void no_room(void **state)
 static void aml(void **state)
 {
 	static const uint8_t want[] = {
-		0x10, 0x2d, '\\', '_', 'S', 'B', '_',
-		0x5b, 0x82, 0x25, 'C', 'O', 'M', '1',
-		0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x05, 0x01, /* EISAID("PNP0501") as iasl gives it */
-		0x08, '_', 'C', 'R', 'S', 0x11, 0x10, 0x0a, 0x0d,
-		0x47, 0x01, 0xf8, 0x03, 0xf8, 0x03, 0x01, 0x08, 0x22, 0x10, 0x00, 0x79, 0x00,
-		0x08,
+		0x10, 0x2d, '\\', '_',  'S',  'B',  '_',  0x5b, 0x82, 0x25, 'C',  'O',  'M',
+		'1',  0x08, '_',  'H',  'I',  'D',  0x0c, 0x41, 0xd0, 0x05, 0x01, /* EISAID("PNP0501") as iasl gives it
+										   */
+		0x08, '_',  'C',  'R',  'S',  0x11, 0x10, 0x0a, 0x0d, 0x47, 0x01, 0xf8, 0x03,
+		0xf8, 0x03, 0x01, 0x08, 0x22, 0x10, 0x00, 0x79, 0x00, 0x08,
 	};
-	static const struct aml_ports com1 = {0x3f8, 8};
+	static const struct aml_ports com1 = { 0x3f8, 8 };
 	uint8_t buf[256];
-	struct aml a = {.buf = buf, .cap = sizeof(buf)};
+	struct aml a = { .buf = buf, .cap = sizeof(buf) };
 
 	size_t sb = aml_scope(&a, "\\_SB_"), dev = aml_device(&a, "COM1");
 	aml_name_eisaid(&a, "_HID", "PNP0501");
@@ -177,7 +176,7 @@ static void aml(void **state)
 	assert_memory_equal(buf + sizeof(want), "ABCD\x0c\x78\x56\x34\x12", 9);
 
 	/* A block over 63 bytes has a length of two bytes: 40h | low nibble, then the rest */
-	a = (struct aml){.buf = buf, .cap = sizeof(buf)};
+	a = (struct aml){ .buf = buf, .cap = sizeof(buf) };
 	sb = aml_scope(&a, "\\_SB_");
 	for (unsigned i = 0; i < 10; i++)
 		aml_name_int(&a, "ABCD", i);
@@ -189,7 +188,7 @@ static void aml(void **state)
 	/* Every capacity that is too small is noticed, and nothing is written beyond it */
 	for (size_t cap = 0; cap < 76; cap++) {
 		uint8_t *small = malloc(cap + 1);
-		a = (struct aml){.buf = small, .cap = cap};
+		a = (struct aml){ .buf = small, .cap = cap };
 		sb = aml_scope(&a, "\\_SB_");
 		for (unsigned i = 0; i < 10; i++)
 			aml_name_int(&a, "ABCD", i);
@@ -202,7 +201,10 @@ static void aml(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(acpi), cmocka_unit_test(mp), cmocka_unit_test(no_room), cmocka_unit_test(aml),
+		cmocka_unit_test(acpi),
+		cmocka_unit_test(mp),
+		cmocka_unit_test(no_room),
+		cmocka_unit_test(aml),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
