@@ -184,8 +184,13 @@ static void leaf_basic(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_
 		r[EAX] = 1 << 2;
 		break;
 	case 7:
-		if (sub == 0)
+		if (sub == 0) {
+			r[EAX] = 2; /* the last subleaf */
 			set_bits(r, leaf7_bits, ARRAY_LEN(leaf7_bits));
+		} else if (sub == 2) {
+			/* BHI_CTRL: without it Linux clears the branch history by a loop at each system call; MCDT_NO */
+			r[EDX] = 1 << 4 | 1 << 5;
+		}
 		break;
 	case 0xb:
 	case 0x1f:

@@ -44,7 +44,7 @@ enum {
 	 1ull << 24 | 1ull << 26 | 1ull << 27 | 1ull << 62)
 
 #define UCODE_REVISION (0x2b000000ull << 32)
-#define SPEC_CTRL_VALID 3ull /* IBRS, STIBP */
+#define SPEC_CTRL_VALID (3ull | 1ull << 10) /* IBRS, STIBP, BHI_DIS_S: nothing here speculates */
 #define MISC_ENABLE_FIXED 0x1800ull /* neither BTS nor PEBS */
 #define MISC_ENABLE_VALID (1ull | 1ull << 22) /* fast strings, CPUID limit */
 #define DEBUGCTL_VALID 3ull
