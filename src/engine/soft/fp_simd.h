@@ -25,7 +25,10 @@ insn_fn fp_mmx_bind(const struct insn *);
 
 _Noreturn void fp_sse_raise(struct cpu *, const struct insn *);
 _Noreturn void fp_mmx_raise(struct cpu *, const struct insn *);
+/* #GP(0) for a misaligned operand, or #SS(0) for one that is not canonical either */
+_Noreturn void fp_misaligned(struct cpu *, const struct insn *, uint64_t lin);
 v128 fp_ld16_slow(struct cpu *, const struct insn *, uint64_t lin);
+void fp_st16_slow(struct cpu *, const struct insn *, uint64_t lin, v128 v); /* by value: NEXT stays a tail call */
 
 /* #UD (CR0.EM, no CR4.OSFXSR) or #NM (CR0.TS); before the operands are looked at */
 #define SSE_CHECK(c, i) \
@@ -47,7 +50,7 @@ static inline __attribute__((always_inline)) v128 fp_ld16a(struct cpu *c, const 
 	uint64_t lin = insn_lin(c, i, 16, false);
 	const void *p;
 	if (unlikely(lin & 15))
-		raise_gp(c, i, 0);
+		fp_misaligned(c, i, lin);
 	p = tlb_hit(c->tlb->r, lin, 16);
 	if (unlikely(!p))
 		return fp_ld16_slow(c, i, lin);
@@ -58,12 +61,12 @@ static inline __attribute__((always_inline)) void fp_st16(struct cpu *c, const s
 	uint64_t lin = insn_lin(c, i, 16, true);
 	void *p;
 	if (aligned && unlikely(lin & 15))
-		raise_gp(c, i, 0);
+		fp_misaligned(c, i, lin);
 	p = tlb_hit(c->tlb->w, lin, 16);
 	if (likely(p != NULL))
 		*(v128u *)p = v;
 	else
-		mmu_stn(c, i, lin, &v, 16);
+		fp_st16_slow(c, i, lin, v);
 }
 /* Memory source of bytes 2, 4, 8 (zero-extended) or 16 (aligned); bytes is a constant */
 static inline __attribute__((always_inline)) v128 fp_ld(struct cpu *c, const struct insn *i, unsigned bytes)

@@ -12,11 +12,22 @@ void fp_mmx_raise(struct cpu *c, const struct insn *i)
 	cpu_raise(c, i, c->fp_x87_trap == FP_OK ? EXC_MF : c->fp_x87_trap == FP_TRAP_NM ? EXC_NM : EXC_UD, 0);
 }
 
+void fp_misaligned(struct cpu *c, const struct insn *i, uint64_t lin)
+{
+	bool canonical = c->code != CODE_64 || (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+	cpu_raise(c, i, canonical || i->seg != SS ? EXC_GP : EXC_SS, 0);
+}
+
 v128 fp_ld16_slow(struct cpu *c, const struct insn *i, uint64_t lin)
 {
 	v128 v;
 	mmu_ldn(c, i, lin, &v, 16);
 	return v;
+}
+
+void fp_st16_slow(struct cpu *c, const struct insn *i, uint64_t lin, v128 v)
+{
+	mmu_stn(c, i, lin, &v, 16);
 }
 
 void fp_enter(struct cpu *c)
@@ -58,7 +69,8 @@ static bool any_tiny(v128 r, enum fp_tiny tiny)
 
 /* SDM 1 11.5.3: conditions found before the computation (invalid, denormal, divide by zero) of any
  * element come first; if one of them is unmasked, those found after it are not reported. Unmasked
- * underflow is signalled for exact tiny results too, which masked execution does not show. */
+ * underflow is signalled for exact tiny results too, which masked execution does not show. (PE then
+ * says that the denormalised result is inexact; a processor judges the result before that.) */
 void fp_arith_end(struct cpu *c, const struct insn *i, v128 result, enum fp_tiny tiny)
 {
 	uint32_t flags = host_mxcsr_get() & MXCSR_FLAGS, unmasked = ~c->fpu.mxcsr >> 7 & MXCSR_FLAGS;

@@ -38,7 +38,7 @@ static const struct fp_forms forms[OP_COUNT] = {
 };
 static insn_fn bind_fp(const struct insn *i) { return fp_pick(&forms[i->op], i); }
 
-/* --- d = op(d, s, imm) --- */
+/* --- dot products --- */
 /* Which elements get the sum is imm's low half; the others become +0 */
 HOT v128 simd_dpps_imm(v128 d, v128 s, unsigned imm)
 {
@@ -51,6 +51,54 @@ HOT v128 simd_dppd_imm(v128 d, v128 s, unsigned imm)
 	const v128 mask = { imm & 1 ? ~0ull : 0, imm & 2 ? ~0ull : 0 };
 	return simd_DPPD(d, s, imm >> 4) & mask;
 }
+/* With exceptions unmasked, the multiplication and each addition signal for themselves. @d and @s have
+ * zeros where nothing is selected, which signal nothing. Raises, or returns. */
+static void dp_signal(struct cpu *c, const struct insn *i, v128 d, v128 s, bool pd)
+{
+	v128 r;
+	fp_arith_begin(c);
+	r = pd ? simd_MULPD(d, s) : simd_MULPS(d, s);
+	fp_arith_end(c, i, r, pd ? TINY_PD : TINY_PS);
+	for (unsigned n = 0; n < (pd ? 1 : 2); n++) {
+		fp_arith_begin(c);
+		r = pd ? simd_HADDPD(r, r) : simd_HADDPS(r, r);
+		fp_arith_end(c, i, r, pd ? TINY_PD : TINY_PS);
+	}
+}
+static v128 dp(struct cpu *c, const struct insn *i, v128 s, bool pd, unsigned slow)
+{
+	v128 d = XREG(c, i, 0), r;
+	unsigned imm = (uint8_t)i->imm;
+	if (unlikely(slow)) {
+		const v128d bit = { 16, 32, 64, 128 };
+		v128 sel = pd ? (v128){ imm & 16 ? ~0ull : 0, imm & 32 ? ~0ull : 0 } :
+		                (v128)(v128d)(((v128d){ imm, imm, imm, imm } & bit) == bit);
+		dp_signal(c, i, d & sel, s & sel, pd);
+	}
+	r = pd ? simd_dppd_imm(d, s, imm) : simd_dpps_imm(d, s, imm);
+	if (unlikely(slow))
+		fp_enter(c); /* its flags are in already */
+	return r;
+}
+#define DP(name, pd) \
+	HANDLER(name##_rr) \
+	{ \
+		unsigned slow = FP_SLOW(c, i); \
+		XREG(c, i, 0) = dp(c, i, XREG(c, i, 1), pd, slow); \
+		NEXT(i); \
+	} \
+	HANDLER(name##_rm) \
+	{ \
+		unsigned slow = FP_SLOW(c, i); \
+		v128 s = fp_ld16a(c, i); \
+		XREG(c, i, 0) = dp(c, i, s, pd, slow); \
+		NEXT(i); \
+	} \
+	static insn_fn bind_##name(const struct insn *i) { return OPERAND_IS_MEM(i, 1) ? name##_rm : name##_rr; }
+DP(DPPS, false)
+DP(DPPD, true)
+
+/* --- comparisons into a mask, rounding --- */
 #define FP_IMM(name, fn, bytes, tiny) \
 	HANDLER(name##_rr) \
 	{ \
@@ -82,8 +130,6 @@ FP_IMM(ROUNDPS, simd_ROUNDPS, 16, TINY_NO)
 FP_IMM(ROUNDPD, simd_ROUNDPD, 16, TINY_NO)
 FP_IMM(ROUNDSS, simd_ROUNDSS, 4, TINY_NO)
 FP_IMM(ROUNDSD, simd_ROUNDSD, 8, TINY_NO)
-FP_IMM(DPPS, simd_dpps_imm, 16, TINY_PS)
-FP_IMM(DPPD, simd_dppd_imm, 16, TINY_PD)
 
 /* --- comparisons into RFLAGS --- */
 #define COMPARE(name, bytes) \
@@ -175,26 +221,28 @@ TO_INT(CVTSD2SI, 8)
 TO_INT(CVTTSD2SI, 8)
 
 /* --- conversions with an MMX operand --- */
-HOT const struct insn *from_mmx(struct cpu *c, const struct insn *i, bool always, v128 (*op)(v128, uint64_t))
+/* From memory they leave the x87 state alone. The transition comes before #XM. */
+HOT const struct insn *from_mmx(struct cpu *c, const struct insn *i, v128 (*op)(v128, uint64_t))
 {
-	bool mem = OPERAND_IS_MEM(i, 1), mmx = !mem || always;
+	bool mem = OPERAND_IS_MEM(i, 1);
 	uint64_t s;
 	v128 r;
 	unsigned slow = FP_SLOW(c, i);
-	if (mmx)
+	if (mem) {
+		s = mem_ld(c, i, insn_lin(c, i, 8, false), 8);
+	} else {
 		MMX_CHECK(c, i);
-	s = mem ? mem_ld(c, i, insn_lin(c, i, 8, false), 8) : MREG(c, i, 1);
+		s = MREG(c, i, 1);
+		mmx_touch(c);
+	}
 	FP_BEGIN(c, slow);
 	r = op(XREG(c, i, 0), s);
 	FP_END(c, i, slow, r, TINY_NO);
-	if (mmx)
-		mmx_touch(c);
 	XREG(c, i, 0) = r;
 	NEXT(i);
 }
-/* CVTPI2PD from memory leaves the x87 state alone (SDM 2, CVTPI2PD) */
-HANDLER(cvtpi2ps) { return from_mmx(c, i, true, simd_CVTPI2PS); }
-HANDLER(cvtpi2pd) { return from_mmx(c, i, false, simd_CVTPI2PD); }
+HANDLER(cvtpi2ps) { return from_mmx(c, i, simd_CVTPI2PS); }
+HANDLER(cvtpi2pd) { return from_mmx(c, i, simd_CVTPI2PD); }
 static insn_fn bind_cvtpi2ps(const struct insn *i) { return cvtpi2ps; }
 static insn_fn bind_cvtpi2pd(const struct insn *i) { return cvtpi2pd; }
 
@@ -205,10 +253,10 @@ HOT const struct insn *to_mmx(struct cpu *c, const struct insn *i, unsigned byte
 	unsigned slow = FP_SLOW(c, i);
 	MMX_CHECK(c, i);
 	s = OPERAND_IS_MEM(i, 1) ? fp_ld(c, i, bytes) : XREG(c, i, 1);
+	mmx_touch(c);
 	FP_BEGIN(c, slow);
 	r = op(s);
 	FP_END(c, i, slow, s, TINY_NO);
-	mmx_touch(c);
 	mmx_write(c, i->o[0].reg, r);
 	NEXT(i);
 }

@@ -244,20 +244,15 @@ HANDLER(movdq2q)
 static insn_fn bind_movq2dq(const struct insn *i) { return movq2dq; }
 static insn_fn bind_movdq2q(const struct insn *i) { return movdq2q; }
 
-/* Bytes of v whose mask bytes have bit 7 set, to DS:RDI (i->seg). Nothing is stored, and nothing
- * faults, for a mask of zero; otherwise both ends are checked before the first store. */
+/* Bytes of v whose mask bytes have bit 7 set, to DS:RDI (i->seg). The whole range is checked first,
+ * for a mask of zero too (SDM 2: implementation-specific). */
 static void masked_store(struct cpu *c, const struct insn *i, const uint8_t *v, const uint8_t *mask, unsigned len)
 {
 	uint64_t ea = c->gpr[RDI], lin;
-	unsigned any = 0, n;
-	for (n = 0; n < len; n++)
-		any |= mask[n];
-	if (!(any & 0x80))
-		return;
 	ea = i->asz == 8 ? ea : i->asz == 4 ? (uint32_t)ea : (uint16_t)ea;
 	lin = seg_lin(c, i, i->seg, ea, len, true);
 	mmu_probe_w(c, i, lin, len);
-	for (n = 0; n < len; n++)
+	for (unsigned n = 0; n < len; n++)
 		if (mask[n] & 0x80)
 			mem_st(c, i, (lin + n) & c->lin_mask, 1, v[n]);
 }

@@ -1,8 +1,7 @@
 /* fp_state.c - instructions that save and restore floating-point state: FXSAVE, the XSAVE family,
  * MXCSR, XCR0. SDM 1 chapter 13, SDM 2. */
 #include "engine/soft/fp_image.h"
-#include "engine/soft/fp_host_x86.h"
-#include "engine/soft/interp.h"
+#include "engine/soft/fp_simd.h"
 
 #define HANDLER(name) static const struct insn *name(struct cpu *c, const struct insn *i)
 #define XSAVE_SIZE (XSAVE_LEGACY + XSAVE_HEADER) /* until a component lies behind the header */
@@ -21,15 +20,10 @@ static void load_mxcsr(struct cpu *c, uint32_t v)
 static unsigned xmm_count(const struct cpu *c) { return c->code == CODE_64 ? 16 : 8; }
 
 /* --- MXCSR --- */
-static void check_sse(struct cpu *c, const struct insn *i)
-{
-	if (unlikely(c->fp_sse_trap))
-		cpu_raise(c, i, c->fp_sse_trap == FP_TRAP_NM ? EXC_NM : EXC_UD, 0);
-}
 HANDLER(ldmxcsr)
 {
 	uint32_t v;
-	check_sse(c, i);
+	SSE_CHECK(c, i);
 	v = (uint32_t)mem_ld(c, i, insn_lin(c, i, 4, false), 4);
 	if (v & ~MXCSR_VALID)
 		raise_gp(c, i, 0);
@@ -38,7 +32,7 @@ HANDLER(ldmxcsr)
 }
 HANDLER(stmxcsr)
 {
-	check_sse(c, i);
+	SSE_CHECK(c, i);
 	sync_mxcsr(c);
 	mem_st(c, i, insn_lin(c, i, 4, true), 4, c->fpu.mxcsr);
 	NEXT(i);
@@ -52,7 +46,7 @@ static uint64_t fx_lin(struct cpu *c, const struct insn *i, unsigned len, bool w
 		cpu_raise(c, i, EXC_NM, 0);
 	lin = insn_lin(c, i, len, write);
 	if (lin & 15)
-		raise_gp(c, i, 0);
+		fp_misaligned(c, i, lin);
 	return lin;
 }
 HANDLER(fxsave)
@@ -111,7 +105,7 @@ static uint64_t xs_lin(struct cpu *c, const struct insn *i, bool write, bool sup
 		cpu_raise(c, i, EXC_NM, 0);
 	lin = insn_lin(c, i, XSAVE_SIZE, write);
 	if (lin & 63)
-		raise_gp(c, i, 0);
+		fp_misaligned(c, i, lin);
 	return lin;
 }
 

@@ -51,7 +51,7 @@ HANDLER(FLD_st)
 	x87_check(c, i);
 	x87_note(c, i);
 	if (!st_full(f, i->o[0].reg) || st_full(f, 7)) {
-		if (x87_stack_fault(f, st_full(f, 7)))
+		if (x87_stack_fault(f, st_full(f, i->o[0].reg)))
 			st_push(f, &x87_indefinite);
 		NEXT(i);
 	}
@@ -116,6 +116,8 @@ static inline __attribute__((always_inline)) const struct insn *store_mem(
 		if (f->fcw & 1) {
 			store(f->fcw | 0x3f, &x87_indefinite, &m);
 			mem_stn(c, i, lin, m.b, bytes);
+		} else {
+			mmu_probe_w(c, i, lin, bytes);
 		}
 		x87_note(c, i);
 		if (x87_stack_fault(f, 0) && pop)
@@ -128,6 +130,8 @@ static inline __attribute__((always_inline)) const struct insn *store_mem(
 		x87_host_reset();
 	if (write)
 		mem_stn(c, i, lin, m.b, bytes);
+	else
+		mmu_probe_w(c, i, lin, bytes);
 	x87_note(c, i);
 	x87_done(f, sw, 0);
 	if (write && pop)
@@ -163,6 +167,12 @@ static const struct insn *store_st(struct cpu *c, const struct insn *i, bool pop
 	struct x87_reg v = x87_indefinite;
 	x87_check(c, i);
 	x87_note(c, i);
+	if (pop && i->cc == 1 && !st_full(f, 0)) {
+		/* D9 D8+i, the alias that ignores an empty register */
+		st_rotate(f, 1);
+		x87_c1(f, 0);
+		NEXT(i);
+	}
 	if (st_full(f, 0)) {
 		v = *st_reg(f, 0);
 		x87_c1(f, 0);
@@ -230,7 +240,6 @@ static const struct insn *fcmov(struct cpu *c, const struct insn *i, bool cond)
 			st_put(f, 0, &x87_indefinite);
 		NEXT(i);
 	}
-	x87_c1(f, 0);
 	if (cond)
 		st_put(f, 0, st_reg(f, n));
 	NEXT(i);
@@ -264,7 +273,7 @@ HANDLER(FFREEP)
 	x87_check(c, i);
 	x87_note(c, i);
 	st_free(&c->fpu, i->o[0].reg);
-	st_rotate(&c->fpu, 1);
+	st_pop(&c->fpu);
 	NEXT(i);
 }
 HANDLER(FINCSTP)

@@ -65,17 +65,11 @@ HOT void pops(struct fpu *f, unsigned n)
 	while (n--)
 		st_pop(f);
 }
+/* The condition codes are set whether or not the exception is masked; only popping depends on it */
 static bool compare_empty(struct fpu *f)
 {
-	bool masked = x87_stack_fault(f, 0);
-	if (masked)
-		f->fsw |= FSW_C0 | FSW_C2 | FSW_C3;
-	return masked;
-}
-/* C0, C2, C3 change only if the comparison took place: an unmasked exception leaves them */
-HOT unsigned compare_cc(const struct fpu *f, uint16_t sw)
-{
-	return sw & ~f->fcw & FSW_PRE ? 0 : FSW_CC;
+	f->fsw |= FSW_C0 | FSW_C2 | FSW_C3;
+	return x87_stack_fault(f, 0);
 }
 HOT const struct insn *compare_st(struct cpu *c, const struct insn *i, unsigned n, binary_fn *op, unsigned npop)
 {
@@ -84,12 +78,10 @@ HOT const struct insn *compare_st(struct cpu *c, const struct insn *i, unsigned 
 	bool done;
 	x87_check(c, i);
 	x87_note(c, i);
-	if (st_full(f, 0) && st_full(f, n)) {
-		uint16_t sw = op(f->fcw, st_reg(f, 0), st_reg(f, n), &r);
-		done = x87_done(f, sw, compare_cc(f, sw));
-	} else {
+	if (st_full(f, 0) && st_full(f, n))
+		done = x87_done(f, op(f->fcw, st_reg(f, 0), st_reg(f, n), &r), FSW_CC);
+	else
 		done = compare_empty(f);
-	}
 	if (done)
 		pops(f, npop);
 	NEXT(i);
@@ -103,12 +95,10 @@ HOT const struct insn *compare_mem(struct cpu *c, const struct insn *i, unsigned
 	x87_check(c, i);
 	m = mem_ld(c, i, insn_lin(c, i, bytes, false), bytes);
 	x87_note(c, i);
-	if (st_full(f, 0)) {
-		uint16_t sw = op(f->fcw, st_reg(f, 0), m, &r);
-		done = x87_done(f, sw, compare_cc(f, sw));
-	} else {
+	if (st_full(f, 0))
+		done = x87_done(f, op(f->fcw, st_reg(f, 0), m, &r), FSW_CC);
+	else
 		done = compare_empty(f);
-	}
 	if (done)
 		pops(f, npop);
 	NEXT(i);
@@ -141,12 +131,10 @@ HANDLER(FTST)
 	struct x87_reg r;
 	x87_check(c, i);
 	x87_note(c, i);
-	if (st_full(f, 0)) {
-		uint16_t sw = x87_FTST(f->fcw, st_reg(f, 0), &r);
-		x87_done(f, sw, compare_cc(f, sw));
-	} else {
+	if (st_full(f, 0))
+		x87_done(f, x87_FTST(f->fcw, st_reg(f, 0), &r), FSW_CC);
+	else
 		compare_empty(f);
-	}
 	NEXT(i);
 }
 /* Classifies an empty register too: C3 and C0, with its sign in C1. No exceptions. */
@@ -172,13 +160,16 @@ HOT const struct insn *comi(struct cpu *c, const struct insn *i, comi_fn *op, un
 	struct fpu *f = &c->fpu;
 	unsigned n = i->o[i->nopnd - 1].reg;
 	uint32_t flags = FL_ZF | FL_PF | FL_CF;
+	bool done;
 	x87_check(c, i);
 	x87_note(c, i);
-	if (st_full(f, 0) && st_full(f, n) ? x87_done(f, op(f->fcw, st_reg(f, 0), st_reg(f, n), &flags), 0)
-	                                   : x87_stack_fault(f, 0)) {
-		cc_flags(c, flags);
+	if (st_full(f, 0) && st_full(f, n))
+		done = x87_done(f, op(f->fcw, st_reg(f, 0), st_reg(f, n), &flags), 0);
+	else
+		done = x87_stack_fault(f, 0);
+	cc_flags(c, flags);
+	if (done)
 		pops(f, npop);
-	}
 	NEXT(i);
 }
 HANDLER(FCOMI) { return comi(c, i, x87_FCOMI, 0); }
@@ -216,6 +207,7 @@ HOT const struct insn *unary(struct cpu *c, const struct insn *i, unary_fn *op, 
 	struct x87_reg r = x87_indefinite;
 	x87_check(c, i);
 	x87_note(c, i);
+	f->fsw &= (uint16_t)~cc_mask;
 	if (st_full(f, 0) ? x87_done(f, op(f->fcw, st_reg(f, 0), &r), cc_mask) : x87_stack_fault(f, 0))
 		st_put(f, 0, &r);
 	NEXT(i);
@@ -243,8 +235,30 @@ HOT const struct insn *binary(struct cpu *c, const struct insn *i, binary_fn *op
 	NEXT(i);
 }
 #define BINARY(name, cc_mask, pop) HANDLER(name) { return binary(c, i, x87_##name, cc_mask, pop); } BIND(name)
-BINARY(FPREM, FSW_CC, false)
-BINARY(FPREM1, FSW_CC, false)
+static bool is_nan(const struct x87_reg *r) { return (r->exp & 0x7fff) == 0x7fff && r->mant << 1; }
+/* The quotient's bits go to C0, C3, C1; NaNs and invalid operations clear only C2 and C1 */
+HOT const struct insn *prem(struct cpu *c, const struct insn *i, binary_fn *op)
+{
+	struct fpu *f = &c->fpu;
+	struct x87_reg r = x87_indefinite;
+	uint16_t sw;
+	x87_check(c, i);
+	x87_note(c, i);
+	f->fsw &= (uint16_t)~FSW_C2;
+	if (!st_full(f, 0) || !st_full(f, 1)) {
+		if (x87_stack_fault(f, 0))
+			st_put(f, 0, &r);
+		NEXT(i);
+	}
+	sw = op(f->fcw, st_reg(f, 0), st_reg(f, 1), &r);
+	if (x87_done(f, sw, sw & 1 || is_nan(&r) ? FSW_C2 : FSW_CC))
+		st_put(f, 0, &r);
+	NEXT(i);
+}
+HANDLER(FPREM) { return prem(c, i, x87_FPREM); }
+HANDLER(FPREM1) { return prem(c, i, x87_FPREM1); }
+BIND(FPREM)
+BIND(FPREM1)
 BINARY(FSCALE, 0, false)
 BINARY(FPATAN, 0, true)
 BINARY(FYL2X, 0, true)
@@ -259,6 +273,7 @@ HOT const struct insn *two_results(struct cpu *c, const struct insn *i,
 	uint16_t sw;
 	x87_check(c, i);
 	x87_note(c, i);
+	f->fsw &= (uint16_t)~cc_mask;
 	if (!st_full(f, 0) || st_full(f, 7)) {
 		if (x87_stack_fault(f, st_full(f, 0))) {
 			st_put(f, 0, &r);

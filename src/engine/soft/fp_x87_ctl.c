@@ -54,9 +54,13 @@ HANDLER(FNSTSW_ax)
 	NEXT(i);
 }
 static insn_fn bind_FNSTSW(const struct insn *i) { return i->o[0].kind == O_MEM ? FNSTSW_m : FNSTSW_ax; }
+/* DB E0, E1, E4 are FNENI, FNDISI, FNSETPM of early coprocessors, which do not wait */
 HANDLER(FNOP)
 {
-	x87_check(c, i);
+	if (i->cc == 3)
+		x87_check_nowait(c, i);
+	else
+		x87_check(c, i);
 	NEXT(i);
 }
 HANDLER(FWAIT)
