@@ -50,13 +50,26 @@ static inline struct jump_entry *jump_slot(const struct cpu *c, uint64_t lin)
 	return &c->jump_cache[(lin ^ lin >> JUMP_BITS) & (JUMP_SIZE - 1)];
 }
 
+/* The host's stack pointer, near enough */
+static inline uintptr_t host_sp(void)
+{
+#if defined(__x86_64__)
+	uintptr_t sp;
+	__asm__("mov %%rsp, %0" : "=r"(sp));
+	return sp;
+#else
+	return (uintptr_t)__builtin_frame_address(0);
+#endif
+}
+
 /* The block at rip in 64-bit code when the jump cache has it and nothing is requested: its first instruction,
  * to be gone to with gpr[REG_IP] set to rip. NULL: take the long way (checks, interp_jump). What the cache
- * has was fetched before, so it is canonical. */
+ * has was fetched before, so it is canonical. Handlers that could not end in a tail call (CONTINUE in interp.h)
+ * have left frames on the stack: when those reach cpu.sp_low, the long way by the run loop takes them away. */
 static inline __attribute__((always_inline)) const struct insn *block_find64(const struct cpu *c, uint64_t rip)
 {
 	const struct jump_entry *e = jump_slot(c, rip);
-	if (likely(e->lin == rip && e->ctx == c->jump_ctx && !atomic_load_explicit(&c->exitreq, memory_order_relaxed)))
+	if (likely(e->lin == rip && e->ctx == c->jump_ctx && host_sp() > c->sp_low && !atomic_load_explicit(&c->exitreq, memory_order_relaxed)))
 		return e->block->insn;
 	return NULL;
 }
