@@ -19,12 +19,12 @@
 #include "engine/soft/interp.h"
 #include "engine/soft/soft.h"
 
-#define AT_CODE 0x1000u /* where instructions are said to be */
-#define AT_DATA 0x10000u
-#define AT_HOLE 0x30000u
-#define AT_RO 0x40000u
+#define AT_CODE  0x1000u /* where instructions are said to be */
+#define AT_DATA  0x10000u
+#define AT_HOLE  0x30000u
+#define AT_RO    0x40000u
 #define AT_STACK 0x50000u
-#define TABLES 0x200000u
+#define TABLES   0x200000u
 #define NONCANON 0x0000800000000000ull
 
 struct fix {
@@ -43,13 +43,25 @@ static int no_intr_ack(void *ctx, unsigned cpu) { return -1; }
 static bool no_event(void *ctx, unsigned cpu) { return false; }
 static uint64_t no_cr8(void *ctx, unsigned cpu) { return 0; }
 static void no_cr8_write(void *ctx, unsigned cpu, uint64_t val) {}
-static int no_msr_read(void *ctx, unsigned cpu, uint32_t msr, uint64_t *val) { *val = 0xfee00900; return 0; }
+static int no_msr_read(void *ctx, unsigned cpu, uint32_t msr, uint64_t *val)
+{
+	*val = 0xfee00900;
+	return 0;
+}
 static int no_msr_write(void *ctx, unsigned cpu, uint32_t msr, uint64_t val) { return 0; }
 
 static const struct vm_host fix_host = {
-	.pio_read = no_pio_read, .pio_write = no_pio_write, .mmio_read = no_mmio_read, .mmio_write = no_mmio_write,
-	.intr_ack = no_intr_ack, .intr_pending = no_event, .nmi_ack = no_event, .cr8_read = no_cr8, .cr8_write = no_cr8_write,
-	.apic_msr_read = no_msr_read, .apic_msr_write = no_msr_write,
+	.pio_read = no_pio_read,
+	.pio_write = no_pio_write,
+	.mmio_read = no_mmio_read,
+	.mmio_write = no_mmio_write,
+	.intr_ack = no_intr_ack,
+	.intr_pending = no_event,
+	.nmi_ack = no_event,
+	.cr8_read = no_cr8,
+	.cr8_write = no_cr8_write,
+	.apic_msr_read = no_msr_read,
+	.apic_msr_write = no_msr_write,
 };
 
 static void fix_tables(struct fix *f)
@@ -59,7 +71,7 @@ static void fix_tables(struct fix *f)
 	le64_store(f->ram + TABLES + 0x2000, (TABLES + 0x3000) | 7);
 	for (uint64_t n = 0; n < 512; n++)
 		le64_store(f->ram + TABLES + 0x3000 + n * 8,
-		           n << 12 == AT_HOLE ? 0 : n << 12 | (n << 12 == AT_RO ? 5 : 7));
+			   n << 12 == AT_HOLE ? 0 : n << 12 | (n << 12 == AT_RO ? 5 : 7));
 }
 
 static struct x86_seg fix_seg(uint16_t sel, uint32_t attr, uint32_t limit)
@@ -122,7 +134,11 @@ static int fix_teardown(void **state)
 	return 0;
 }
 
-static int fix_long(void **state) { fix_reset(*state, CODE_64); return 0; }
+static int fix_long(void **state)
+{
+	fix_reset(*state, CODE_64);
+	return 0;
+}
 
 #define RAISED_NONE (-1)
 
@@ -168,8 +184,8 @@ static int exec_bytes(struct fix *f, const uint8_t *bytes, size_t len)
 	return RAISED_NONE;
 }
 
-#define EXEC(f, ...) exec_bytes((f), (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
-#define RUN(f, ...) assert_int_equal(EXEC(f, __VA_ARGS__), RAISED_NONE)
+#define EXEC(f, ...)      exec_bytes((f), (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define RUN(f, ...)       assert_int_equal(EXEC(f, __VA_ARGS__), RAISED_NONE)
 #define RAISES(f, v, ...) assert_int_equal(EXEC(f, __VA_ARGS__), (v))
 
 #endif

@@ -1,5 +1,8 @@
 /* test_int.c - integer instructions of the software CPU: flags against bit-by-bit models, and what
  * must hold when an instruction faults. */
+#include <pthread.h>
+
+#include "engine/soft/block.h"
 #include "int_fixture.h"
 
 #define G(n) (f->c->gpr[n])
@@ -9,7 +12,10 @@ static void set_flags(struct fix *f, uint64_t v) { cc_flags(f->c, v); }
 
 /* --- arithmetic: all pairs of bytes, against addition bit by bit --- */
 
-struct model { uint8_t r; uint64_t flags; };
+struct model {
+	uint8_t r;
+	uint64_t flags;
+};
 
 static uint64_t model_szp(uint8_t r)
 {
@@ -112,8 +118,10 @@ static void conditions(void **state)
 		if (n / 49 & 16)
 			set_flags(f, flags(f));
 		uint64_t fl = model_sub((uint8_t)a, (uint8_t)b, 0).flags;
-		bool v[8] = { fl & FL_OF, (uint8_t)a < (uint8_t)b, a == b, (uint8_t)a <= (uint8_t)b,
-		              fl & FL_SF, fl & FL_PF, a < b, a <= b };
+		bool v[8] = { fl & FL_OF, (uint8_t)a < (uint8_t)b,
+			      a == b,     (uint8_t)a <= (uint8_t)b,
+			      fl & FL_SF, fl & FL_PF,
+			      a < b,      a <= b };
 		G(RCX) = 0;
 		RUN(f, 0x0f, 0x90 + cc, 0xc1); /* setcc cl */
 		assert_int_equal(G(RCX), v[cc >> 1] != (cc & 1));
@@ -138,13 +146,34 @@ static void shifts_bytes(void **state)
 		for (unsigned k = 0; k < (count & 31); k++) {
 			unsigned top = v >> 7, low = v & 1;
 			switch (op) {
-			case 0: v = (uint8_t)(v << 1 | top); cf = top; break;                          /* rol */
-			case 1: v = (uint8_t)(v >> 1 | low << 7); cf = low; break;                     /* ror */
-			case 2: v = (uint8_t)(v << 1 | cf); cf = top; break;                           /* rcl */
-			case 3: v = (uint8_t)(v >> 1 | cf << 7); cf = low; break;                      /* rcr */
-			case 5: v >>= 1; cf = low; break;                                              /* shr */
-			case 7: v = (uint8_t)(v >> 1 | top << 7); cf = low; break;                     /* sar */
-			default: v = (uint8_t)(v << 1); cf = top; break;                               /* shl */
+			case 0:
+				v = (uint8_t)(v << 1 | top);
+				cf = top;
+				break; /* rol */
+			case 1:
+				v = (uint8_t)(v >> 1 | low << 7);
+				cf = low;
+				break; /* ror */
+			case 2:
+				v = (uint8_t)(v << 1 | cf);
+				cf = top;
+				break; /* rcl */
+			case 3:
+				v = (uint8_t)(v >> 1 | cf << 7);
+				cf = low;
+				break; /* rcr */
+			case 5:
+				v >>= 1;
+				cf = low;
+				break; /* shr */
+			case 7:
+				v = (uint8_t)(v >> 1 | top << 7);
+				cf = low;
+				break; /* sar */
+			default:
+				v = (uint8_t)(v << 1);
+				cf = top;
+				break; /* shl */
 			}
 			of = (v0 ^ v) >> 7;
 		}
@@ -254,10 +283,10 @@ static void multiply_divide(void **state)
 	RUN(f, 0xf7, 0xfb); /* idiv ebx */
 	assert_int_equal(G(RAX), (uint32_t)-3);
 	assert_int_equal(G(RDX), (uint32_t)-1);
-	G(RDX) = ~0ull;             /* -2^64 + 1 ... */
+	G(RDX) = ~0ull; /* -2^64 + 1 ... */
 	G(RAX) = 1;
 	G(RBX) = (uint64_t)INT64_MIN;
-	RUN(f, 0x48, 0xf7, 0xfb);   /* ... / -2^63 = 1, rest -2^63 + 1 */
+	RUN(f, 0x48, 0xf7, 0xfb); /* ... / -2^63 = 1, rest -2^63 + 1 */
 	assert_int_equal(G(RAX), 1);
 	assert_int_equal(G(RDX), (uint64_t)(INT64_MIN + 1));
 	G(RAX) = 0xff80;
@@ -382,6 +411,96 @@ static void decimal(void **state)
 	assert_int_equal(G(RAX), 0xff);
 }
 
+static void bmi(void **state)
+{
+	struct fix *f = *state;
+
+	G(RBX) = 0xf0f0;
+	G(RCX) = 0xff00;
+	RUN(f, 0xc4, 0xe2, 0x60, 0xf2, 0xc1); /* andn eax, ebx, ecx */
+	assert_int_equal(G(RAX), 0x0f00);
+	RUN(f, 0xc4, 0xe2, 0x78, 0xf3, 0xcb); /* blsr eax, ebx */
+	assert_int_equal(G(RBX), 0xf0f0);
+	assert_int_equal(G(RAX), 0xf0e0);
+	G(RCX) = 0x0804;
+	RUN(f, 0xc4, 0xe2, 0x70, 0xf7, 0xc3); /* bextr eax, ebx, ecx: 8 bits from bit 4 */
+	assert_int_equal(G(RAX), 0x0f);
+	G(RCX) = 0x40;
+	RUN(f, 0xc4, 0xe2, 0x70, 0xf5, 0xc3); /* bzhi eax, ebx, ecx */
+	assert_int_equal(G(RAX), 0xf0f0);
+	assert_int_equal(flags(f) & FL_CF, FL_CF);
+	G(RCX) = 0x12345678;
+	RUN(f, 0xc4, 0xe2, 0x72, 0xf5, 0xc3); /* pext eax, ecx, ebx */
+	assert_int_equal(G(RAX), 0x57);
+	G(RCX) = 0x57;
+	RUN(f, 0xc4, 0xe2, 0x73, 0xf5, 0xc3); /* pdep eax, ecx, ebx */
+	assert_int_equal(G(RAX), 0x5070);
+	G(RDX) = 1ull << 63;
+	set_flags(f, FL_ARITH);
+	RUN(f, 0xc4, 0xe2, 0xf3, 0xf6, 0xc2); /* mulx rax, rcx, rdx */
+	assert_int_equal(G(RAX), 1ull << 62);
+	assert_int_equal(G(RCX), 0);
+	RUN(f, 0xc4, 0xe3, 0xfb, 0xf0, 0xc2, 60); /* rorx rax, rdx, 60 */
+	assert_int_equal(G(RAX), 8);
+	G(RCX) = 63;
+	RUN(f, 0xc4, 0xe2, 0xf2, 0xf7, 0xc2); /* sarx rax, rdx, rcx */
+	assert_int_equal(G(RAX), ~0ull);
+	assert_int_equal(flags(f), FL_ARITH);
+}
+
+/* Handlers go on by tail calls: however many branches a guest takes, the host's stack stays as it is. */
+static void *many_branches(void *arg)
+{
+	static const uint8_t code[] = {
+		0xe8, 0x0a, 0,    0,    0,    /*  0: call 15 */
+		0xff, 0xd3,                   /*  5: call rbx (15) */
+		0xff, 0xc9,                   /*  7: dec ecx */
+		0x75, 0xf5,                   /*  9: jnz 0 */
+		0x0f, 0x0b,                   /* 11: ud2 */
+		0x90, 0x90,                   /* 13 */
+		0x48, 0x01, 0x07,             /* 15: add [rdi], rax */
+		0xf0, 0x48, 0x0f, 0xc1, 0x07, /* 18: lock xadd [rdi], rax */
+		0x31, 0xc0,                   /* 23: xor eax, eax */
+		0xeb, 0x00,                   /* 25: jmp 27 */
+		0x48, 0xf7, 0xe2,             /* 27: mul rdx */
+		0xd3, 0xc0,                   /* 30: rol eax, cl */
+		0xc2, 0,    0,                /* 32: ret 0 */
+	};
+	struct fix *f = arg;
+	struct cpu *c = f->c;
+	sigjmp_buf unwind;
+
+	memcpy(f->ram + AT_CODE, code, sizeof(code));
+	G(RCX) = 200000;
+	G(RBX) = AT_CODE + 15;
+	G(RDI) = AT_DATA;
+	c->rip = AT_CODE;
+	atomic_store(&c->exitreq, 0);
+	c->unwind = &unwind;
+	if (!sigsetjmp(unwind, 0)) {
+		const struct insn *i = block_lookup(c);
+		while (i)
+			i = i->fn(c, i);
+	}
+	c->unwind = NULL;
+	return NULL;
+}
+
+static void branches_keep_the_stack(void **state)
+{
+	struct fix *f = *state;
+	pthread_attr_t attr;
+	pthread_t t;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 * 1024);
+	assert_int_equal(pthread_create(&t, &attr, many_branches, f), 0);
+	pthread_join(t, NULL);
+	assert_int_equal(f->c->raised.vector, EXC_UD);
+	assert_int_equal(f->c->rip, AT_CODE + 11);
+	assert_int_equal(G(RCX), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(arithmetic_bytes, fix_long),
 	cmocka_unit_test_setup(conditions, fix_long),
@@ -391,6 +510,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(bit_offsets, fix_long),
 	cmocka_unit_test_setup(bit_scans, fix_long),
 	cmocka_unit_test_setup(decimal, fix_long),
+	cmocka_unit_test_setup(bmi, fix_long),
+	cmocka_unit_test_setup(branches_keep_the_stack, fix_long),
 };
 
 int main(void) { return cmocka_run_group_tests(tests, fix_setup, fix_teardown); }

@@ -2,7 +2,7 @@
  * the stack, strings and their repetition, locked operations, 16 and 32-bit code. */
 #include "int_fixture.h"
 
-#define G(n) (f->c->gpr[n])
+#define G(n)  (f->c->gpr[n])
 #define STACK (AT_STACK + 0x800)
 
 static uint64_t flags(const struct fix *f) { return cc_get(f->c); }
@@ -42,8 +42,8 @@ static void stack_faults(void **state)
 	RAISES(f, EXC_SS, 0xc3);
 	RAISES(f, EXC_SS, 0xff, 0x30 | RSI); /* push [rsi] */
 	G(RBP) = NONCANON;
-	RAISES(f, EXC_SS, 0xc9); /* leave */
-	RAISES(f, EXC_SS, 0x8b, 0x45, 0); /* mov eax, [rbp] */
+	RAISES(f, EXC_SS, 0xc9);                         /* leave */
+	RAISES(f, EXC_SS, 0x8b, 0x45, 0);                /* mov eax, [rbp] */
 	RAISES(f, EXC_GP, 0x8b, 0x04, 0x2d, 0, 0, 0, 0); /* mov eax, [rbp * 1] */
 	G(RSP) = STACK;
 	G(RAX) = NONCANON;
@@ -143,7 +143,7 @@ static void exchanges(void **state)
 	RAISES(f, EXC_PF, 0x0f, 0xb1, 0x1f); /* cmpxchg [rdi], ebx: a write even where it differs */
 	check_pf(f, AT_RO, PF_P | PF_W);
 	RAISES(f, EXC_PF, 0xf0, 0x0f, 0xb1, 0x1f);
-	RAISES(f, EXC_PF, 0x87, 0x1f); /* xchg */
+	RAISES(f, EXC_PF, 0x87, 0x1f);                   /* xchg */
 	RAISES(f, EXC_PF, 0xf0, 0x48, 0x0f, 0xc7, 0x0f); /* lock cmpxchg16b */
 	check_pf(f, AT_RO, PF_P | PF_W);
 
@@ -221,8 +221,8 @@ static void locked(void **state)
 		RUN(f, prefix, 0xf7, 0x1f); /* neg */
 		assert_int_equal(le32_load(f->ram + p), 1);
 		RUN(f, prefix, 0x81, 0x0f, 0xf0, 0, 0, 0x80); /* or */
-		RUN(f, prefix, 0x83, 0x27, 0xf3); /* and */
-		RUN(f, prefix, 0x83, 0x37, 0xff); /* xor */
+		RUN(f, prefix, 0x83, 0x27, 0xf3);             /* and */
+		RUN(f, prefix, 0x83, 0x37, 0xff);             /* xor */
 		assert_int_equal(le32_load(f->ram + p), 0x7fffff0e);
 		RUN(f, 0x87, 0x1f); /* xchg */
 		assert_int_equal(G(RBX), 0x7fffff0e);
@@ -462,16 +462,11 @@ static void code32(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test_setup(stack_faults, fix_long),
-	cmocka_unit_test_setup(stack_forms, fix_long),
-	cmocka_unit_test_setup(loops, fix_long),
-	cmocka_unit_test_setup(exchanges, fix_long),
-	cmocka_unit_test_setup(locked, fix_long),
-	cmocka_unit_test_setup(rep_movs, fix_long),
-	cmocka_unit_test_setup(rep_interrupted, fix_long),
-	cmocka_unit_test_setup(rep_compare, fix_long),
-	cmocka_unit_test_setup(code16, fix_long),
-	cmocka_unit_test_setup(code32, fix_long),
+	cmocka_unit_test_setup(stack_faults, fix_long),    cmocka_unit_test_setup(stack_forms, fix_long),
+	cmocka_unit_test_setup(loops, fix_long),           cmocka_unit_test_setup(exchanges, fix_long),
+	cmocka_unit_test_setup(locked, fix_long),          cmocka_unit_test_setup(rep_movs, fix_long),
+	cmocka_unit_test_setup(rep_interrupted, fix_long), cmocka_unit_test_setup(rep_compare, fix_long),
+	cmocka_unit_test_setup(code16, fix_long),          cmocka_unit_test_setup(code32, fix_long),
 };
 
 int main(void) { return cmocka_run_group_tests(tests, fix_setup, fix_teardown); }

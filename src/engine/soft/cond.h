@@ -16,19 +16,27 @@ static inline __attribute__((always_inline)) bool cond_test(const struct cpu *c,
 	bool v;
 
 	switch (cc >> 1) {
-	case 2: case 4: case 5: /* Z, S, P: the same for all kinds but one */
+	case 2:
+	case 4:
+	case 5: /* Z, S, P: the same for all kinds but one */
 		if (unlikely(c->cc_kind == CC_FLAGS))
 			return cc_test(c, cc);
-		v = cc >> 1 == 2 ? c->cc_r == 0 : cc >> 1 == 4 ? (int64_t)c->cc_r < 0 : !__builtin_parity((uint8_t)c->cc_r);
+		v = cc >> 1 == 2   ? c->cc_r == 0
+		    : cc >> 1 == 4 ? (int64_t)c->cc_r < 0
+				   : !__builtin_parity((uint8_t)c->cc_r);
 		return v != (cc & 1);
-	case 1: case 3: case 6: case 7: /* B, BE, L, LE */
+	case 1:
+	case 3:
+	case 6:
+	case 7: /* B, BE, L, LE */
 		if (unlikely(c->cc_kind != CC_SUB))
 			return cc_test(c, cc);
-		v = cc >> 1 == 1 ? c->cc_a < c->cc_b : cc >> 1 == 3 ? c->cc_a <= c->cc_b :
-		    cc >> 1 == 6 ? (int64_t)c->cc_a < (int64_t)c->cc_b : (int64_t)c->cc_a <= (int64_t)c->cc_b;
+		v = cc >> 1 == 1   ? c->cc_a < c->cc_b
+		    : cc >> 1 == 3 ? c->cc_a <= c->cc_b
+		    : cc >> 1 == 6 ? (int64_t)c->cc_a < (int64_t)c->cc_b
+				   : (int64_t)c->cc_a <= (int64_t)c->cc_b;
 		return v != (cc & 1);
-	default: /* O */
-		return cc_test(c, cc);
+	default: /* O */ return cc_test(c, cc);
 	}
 }
 

@@ -21,15 +21,13 @@ INL struct ccval alu(const struct cpu *c, enum op op, uint64_t a, uint64_t b, un
 	uint64_t r, carry;
 
 	switch (op) {
-	case OP_ADD:
-		return (struct ccval){ a, b, (uint64_t)SX(a + b, size), CC_ADD, false };
+	case OP_ADD: return (struct ccval){ a, b, (uint64_t)SX(a + b, size), CC_ADD, false };
 	case OP_ADC:
 		carry = cc_cf(c);
 		r = (uint64_t)SX(a + b + carry, size);
 		return (struct ccval){ a, b, r, CC_INC, r < a || (carry && r == a) };
 	case OP_SUB:
-	case OP_CMP:
-		return (struct ccval){ a, b, (uint64_t)SX(a - b, size), CC_SUB, false };
+	case OP_CMP: return (struct ccval){ a, b, (uint64_t)SX(a - b, size), CC_SUB, false };
 	case OP_SBB:
 		carry = cc_cf(c);
 		r = (uint64_t)SX(a - b - carry, size);
@@ -100,12 +98,8 @@ INL const struct insn *alu_form(struct cpu *c, const struct insn *i, enum op op,
 	const void *r;
 
 	switch (form) {
-	case FORM_RR:
-		v = alu(c, op, reg_lds(c, i->o[0].reg, size), reg_lds(c, i->o[1].reg, size), size);
-		break;
-	case FORM_RI:
-		v = alu(c, op, reg_lds(c, i->o[0].reg, size), (uint64_t)i->imm, size);
-		break;
+	case FORM_RR: v = alu(c, op, reg_lds(c, i->o[0].reg, size), reg_lds(c, i->o[1].reg, size), size); break;
+	case FORM_RI: v = alu(c, op, reg_lds(c, i->o[0].reg, size), (uint64_t)i->imm, size); break;
 	case FORM_RM:
 	case FORM_RMF:
 		r = fast_r(c, i, size, form == FORM_RMF);
@@ -203,34 +197,34 @@ INL const struct insn *alu_locked(struct cpu *c, const struct insn *i, enum op o
 	NEXT(i);
 }
 
-#define ALU_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) \
-	{ \
-		return alu_form(c, i, OP_##name, FORM_##form, size); \
+#define ALU_FN(name, form, size)                                                                                       \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return alu_form(c, i, OP_##name, FORM_##form, size);                                                   \
 	}
-#define ALU_LOCK_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) \
-	{ \
-		return alu_locked(c, i, OP_##name, false, size); \
+#define ALU_LOCK_FN(name, form, size)                                                                                  \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return alu_locked(c, i, OP_##name, false, size);                                                       \
 	}
-#define ALU_READ_DEF(name) \
-	SIZES_DEF(ALU_FN, name, RR) SIZES_DEF(ALU_FN, name, RI) SIZES_DEF(ALU_FN, name, RM) SIZES_DEF(ALU_FN, name, RMF) \
-	SIZES_DEF(ALU_FN, name, MR) SIZES_DEF(ALU_FN, name, MRF) SIZES_DEF(ALU_FN, name, MI) SIZES_DEF(ALU_FN, name, MIF)
-#define ALU_ROWS(name) \
-	[FORM_RR] = SIZES_ROW(name, RR), [FORM_RI] = SIZES_ROW(name, RI), \
-	[FORM_RM] = SIZES_ROW(name, RM), [FORM_RMF] = SIZES_ROW(name, RMF), \
-	[FORM_MR] = SIZES_ROW(name, MR), [FORM_MRF] = SIZES_ROW(name, MRF), \
+#define ALU_READ_DEF(name)                                                                                             \
+	SIZES_DEF(ALU_FN, name, RR)                                                                                    \
+	SIZES_DEF(ALU_FN, name, RI)                                                                                    \
+	SIZES_DEF(ALU_FN, name, RM) SIZES_DEF(ALU_FN, name, RMF) SIZES_DEF(ALU_FN, name, MR)                           \
+		SIZES_DEF(ALU_FN, name, MRF) SIZES_DEF(ALU_FN, name, MI) SIZES_DEF(ALU_FN, name, MIF)
+#define ALU_ROWS(name)                                                                                                 \
+	[FORM_RR] = SIZES_ROW(name, RR), [FORM_RI] = SIZES_ROW(name, RI), [FORM_RM] = SIZES_ROW(name, RM),             \
+	[FORM_RMF] = SIZES_ROW(name, RMF), [FORM_MR] = SIZES_ROW(name, MR), [FORM_MRF] = SIZES_ROW(name, MRF),         \
 	[FORM_MI] = SIZES_ROW(name, MI), [FORM_MIF] = SIZES_ROW(name, MIF)
-#define ALU_BIND(name, ...) \
-	static insn_fn name##_bind(const struct insn *i) \
-	{ \
-		static const insn_fn fns[FORM_COUNT][4] = { ALU_ROWS(name), __VA_ARGS__ }; \
-		int form = form_of(i); \
-		return form < 0 ? NULL : fns[form][size_log2(i->o[0].size)]; \
+#define ALU_BIND(name, ...)                                                                                            \
+	static insn_fn name##_bind(const struct insn *i)                                                               \
+	{                                                                                                              \
+		static const insn_fn fns[FORM_COUNT][4] = { ALU_ROWS(name), __VA_ARGS__ };                             \
+		int form = form_of(i);                                                                                 \
+		return form < 0 ? NULL : fns[form][size_log2(i->o[0].size)];                                           \
 	}
-#define ALU_DEF(name) \
-	ALU_READ_DEF(name) SIZES_DEF(ALU_LOCK_FN, name, LOCK) \
-	ALU_BIND(name, [FORM_LOCK] = SIZES_ROW(name, LOCK))
+#define ALU_DEF(name)                                                                                                  \
+	ALU_READ_DEF(name) SIZES_DEF(ALU_LOCK_FN, name, LOCK) ALU_BIND(name, [FORM_LOCK] = SIZES_ROW(name, LOCK))
 
 ALU_DEF(ADD)
 ALU_DEF(OR)
@@ -244,27 +238,30 @@ ALU_BIND(CMP, [FORM_LOCK] = { NULL })
 ALU_READ_DEF(TEST)
 ALU_BIND(TEST, [FORM_LOCK] = { NULL })
 
-#define ALU1_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) \
-	{ \
-		return alu1_form(c, i, OP_##name, FORM1_##form, size); \
+#define ALU1_FN(name, form, size)                                                                                      \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return alu1_form(c, i, OP_##name, FORM1_##form, size);                                                 \
 	}
-#define ALU1_LOCK_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) \
-	{ \
-		return alu_locked(c, i, OP_##name, true, size); \
+#define ALU1_LOCK_FN(name, form, size)                                                                                 \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return alu_locked(c, i, OP_##name, true, size);                                                        \
 	}
-#define ALU1_DEF(name) \
-	SIZES_DEF(ALU1_FN, name, R) SIZES_DEF(ALU1_FN, name, M) SIZES_DEF(ALU1_FN, name, MF) \
-	SIZES_DEF(ALU1_LOCK_FN, name, LOCK) \
-	static insn_fn name##_bind(const struct insn *i) \
-	{ \
-		static const insn_fn fns[FORM1_COUNT][4] = { \
-			[FORM1_R] = SIZES_ROW(name, R), [FORM1_M] = SIZES_ROW(name, M), \
-			[FORM1_MF] = SIZES_ROW(name, MF), [FORM1_LOCK] = SIZES_ROW(name, LOCK), \
-		}; \
-		int form = form1_of(i); \
-		return form < 0 ? NULL : fns[form][size_log2(i->o[0].size)]; \
+#define ALU1_DEF(name)                                                                                                 \
+	SIZES_DEF(ALU1_FN, name, R)                                                                                    \
+	SIZES_DEF(ALU1_FN, name, M)                                                                                    \
+	SIZES_DEF(ALU1_FN, name, MF)                                                                                   \
+		SIZES_DEF(ALU1_LOCK_FN, name, LOCK) static insn_fn name##_bind(const struct insn *i)                   \
+	{                                                                                                              \
+		static const insn_fn fns[FORM1_COUNT][4] = {                                                           \
+			[FORM1_R] = SIZES_ROW(name, R),                                                                \
+			[FORM1_M] = SIZES_ROW(name, M),                                                                \
+			[FORM1_MF] = SIZES_ROW(name, MF),                                                              \
+			[FORM1_LOCK] = SIZES_ROW(name, LOCK),                                                          \
+		};                                                                                                     \
+		int form = form1_of(i);                                                                                \
+		return form < 0 ? NULL : fns[form][size_log2(i->o[0].size)];                                           \
 	}
 
 ALU1_DEF(INC)
@@ -342,7 +339,7 @@ INL const struct insn *cmpxchg(struct cpu *c, const struct insn *i, unsigned siz
 	NEXT(i);
 }
 
-#define SIZE_FN(name, form, size) \
+#define SIZE_FN(name, form, size)                                                                                      \
 	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) { return name(c, i, size); }
 
 SIZES_DEF(SIZE_FN, xadd, RM)
@@ -361,10 +358,7 @@ static insn_fn cmpxchg_bind(const struct insn *i)
 
 /* --- CMPXCHG8B, CMPXCHG16B: only ZF changes --- */
 
-static void put_zf(struct cpu *c, bool zf)
-{
-	cc_flags(c, (cc_get(c) & ~(uint64_t)FL_ZF) | (zf ? FL_ZF : 0));
-}
+static void put_zf(struct cpu *c, bool zf) { cc_flags(c, (cc_get(c) & ~(uint64_t)FL_ZF) | (zf ? FL_ZF : 0)); }
 
 static const struct insn *cmpxchg8b(struct cpu *c, const struct insn *i)
 {
@@ -390,13 +384,20 @@ static const struct insn *cmpxchg8b(struct cpu *c, const struct insn *i)
 	NEXT(i);
 }
 
-/* A full 16-byte compare and swap of the host; p is aligned. */
-#ifdef __x86_64__
-__attribute__((target("cx16")))
-#endif
+/* A full 16-byte compare and swap of the host; p is aligned. Compilers for x86-64 want the instruction for
+ * granted in the whole program before their builtin stands for it. */
 static unsigned __int128 cas16(void *p, unsigned __int128 old, unsigned __int128 val)
 {
+#ifdef __x86_64__
+	uint64_t low = (uint64_t)old, high = (uint64_t)(old >> 64);
+	__asm__ volatile("lock cmpxchg16b %0"
+			 : "+m"(*(unsigned __int128 *)p), "+a"(low), "+d"(high)
+			 : "b"((uint64_t)val), "c"((uint64_t)(val >> 64))
+			 : "cc", "memory");
+	return (unsigned __int128)high << 64 | low;
+#else
 	return __sync_val_compare_and_swap((unsigned __int128 *)p, old, val);
+#endif
 }
 
 static const struct insn *cmpxchg16b(struct cpu *c, const struct insn *i)
@@ -410,7 +411,7 @@ static const struct insn *cmpxchg16b(struct cpu *c, const struct insn *i)
 		p = mmu_w_ptr_slow(c, i, lin, 16);
 	if (likely(p != NULL)) {
 		unsigned __int128 was = cas16(p, (unsigned __int128)c->gpr[RDX] << 64 | c->gpr[RAX],
-		                              (unsigned __int128)c->gpr[RCX] << 64 | c->gpr[RBX]);
+					      (unsigned __int128)c->gpr[RCX] << 64 | c->gpr[RBX]);
 		old[0] = (uint64_t)was;
 		old[1] = (uint64_t)(was >> 64);
 	} else {
@@ -434,10 +435,22 @@ static insn_fn cmpxchg8b_bind(const struct insn *i) { return i->o[0].kind == O_M
 static insn_fn cmpxchg16b_bind(const struct insn *i) { return i->o[0].kind == O_MEM ? cmpxchg16b : NULL; }
 
 const struct op_bind int_alu_ops[] = {
-	{ OP_ADD, ADD_bind }, { OP_OR, OR_bind }, { OP_ADC, ADC_bind }, { OP_SBB, SBB_bind },
-	{ OP_AND, AND_bind }, { OP_SUB, SUB_bind }, { OP_XOR, XOR_bind }, { OP_CMP, CMP_bind },
-	{ OP_TEST, TEST_bind }, { OP_INC, INC_bind }, { OP_DEC, DEC_bind }, { OP_NEG, NEG_bind },
-	{ OP_NOT, NOT_bind }, { OP_XADD, xadd_bind }, { OP_CMPXCHG, cmpxchg_bind },
-	{ OP_CMPXCHG8B, cmpxchg8b_bind }, { OP_CMPXCHG16B, cmpxchg16b_bind },
+	{ OP_ADD, ADD_bind },
+	{ OP_OR, OR_bind },
+	{ OP_ADC, ADC_bind },
+	{ OP_SBB, SBB_bind },
+	{ OP_AND, AND_bind },
+	{ OP_SUB, SUB_bind },
+	{ OP_XOR, XOR_bind },
+	{ OP_CMP, CMP_bind },
+	{ OP_TEST, TEST_bind },
+	{ OP_INC, INC_bind },
+	{ OP_DEC, DEC_bind },
+	{ OP_NEG, NEG_bind },
+	{ OP_NOT, NOT_bind },
+	{ OP_XADD, xadd_bind },
+	{ OP_CMPXCHG, cmpxchg_bind },
+	{ OP_CMPXCHG8B, cmpxchg8b_bind },
+	{ OP_CMPXCHG16B, cmpxchg16b_bind },
 	{ OP_INVALID, NULL },
 };

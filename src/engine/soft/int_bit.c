@@ -48,7 +48,9 @@ INL const struct insn *bit_mem(struct cpu *c, const struct insn *i, enum op op, 
 	if (op == OP_BT) {
 		v = mem_ld(c, i, lin, size);
 	} else if (i->flags & IF_LOCK && (p = lock_get(c, i, lin, size))) {
-		v = op == OP_BTS ? atomic_or(p, bit, size) : op == OP_BTR ? atomic_and(p, ~bit, size) : atomic_xor(p, bit, size);
+		v = op == OP_BTS   ? atomic_or(p, bit, size)
+		    : op == OP_BTR ? atomic_and(p, ~bit, size)
+				   : atomic_xor(p, bit, size);
 	} else {
 		v = mem_rmw_ld(c, i, lin, size, &m);
 		mem_rmw_st(c, i, &m, size, bit_change(op, v, bit));
@@ -59,14 +61,17 @@ INL const struct insn *bit_mem(struct cpu *c, const struct insn *i, enum op op, 
 	NEXT(i);
 }
 
-#define BIT_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) { return bit_##form(c, i, OP_##name, size); }
-#define BIT_DEF(name) \
-	SIZES_DEF_WDQ(BIT_FN, name, reg) SIZES_DEF_WDQ(BIT_FN, name, mem) \
-	static insn_fn name##_bind(const struct insn *i) \
-	{ \
-		static const insn_fn fns[2][4] = { SIZES_ROW_WDQ(name, reg), SIZES_ROW_WDQ(name, mem) }; \
-		return fns[i->o[0].kind == O_MEM][size_log2(i->o[0].size)]; \
+#define BIT_FN(name, form, size)                                                                                       \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return bit_##form(c, i, OP_##name, size);                                                              \
+	}
+#define BIT_DEF(name)                                                                                                  \
+	SIZES_DEF_WDQ(BIT_FN, name, reg)                                                                               \
+	SIZES_DEF_WDQ(BIT_FN, name, mem) static insn_fn name##_bind(const struct insn *i)                              \
+	{                                                                                                              \
+		static const insn_fn fns[2][4] = { SIZES_ROW_WDQ(name, reg), SIZES_ROW_WDQ(name, mem) };               \
+		return fns[i->o[0].kind == O_MEM][size_log2(i->o[0].size)];                                            \
 	}
 BIT_DEF(BT)
 BIT_DEF(BTS)
@@ -86,7 +91,8 @@ INL const struct insn *scan(struct cpu *c, const struct insn *i, enum op op, uns
 	if (op == OP_BSF || op == OP_BSR) {
 		/* A source of zero leaves the destination; whether its upper half too, is seen on processors. */
 		if (v)
-			reg_st(c, i->o[0].reg, size, op == OP_BSF ? (uint64_t)__builtin_ctzll(v) : 63u - (uint64_t)__builtin_clzll(v));
+			reg_st(c, i->o[0].reg, size,
+			       op == OP_BSF ? (uint64_t)__builtin_ctzll(v) : 63u - (uint64_t)__builtin_clzll(v));
 		cc_logic(c, v ? 1 : 0);
 		NEXT(i);
 	}
@@ -106,14 +112,17 @@ INL const struct insn *scan(struct cpu *c, const struct insn *i, enum op op, uns
 	NEXT(i);
 }
 
-#define SCAN_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) { return scan(c, i, OP_##name, size); }
-#define SCAN_DEF(name) \
-	SIZES_DEF_WDQ(SCAN_FN, name, X) \
-	static insn_fn name##_bind(const struct insn *i) \
-	{ \
-		static const insn_fn fns[4] = SIZES_ROW_WDQ(name, X); \
-		return fns[size_log2(i->o[0].size)]; \
+#define SCAN_FN(name, form, size)                                                                                      \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return scan(c, i, OP_##name, size);                                                                    \
+	}
+#define SCAN_DEF(name)                                                                                                 \
+	SIZES_DEF_WDQ(SCAN_FN, name, X)                                                                                \
+	static insn_fn name##_bind(const struct insn *i)                                                               \
+	{                                                                                                              \
+		static const insn_fn fns[4] = SIZES_ROW_WDQ(name, X);                                                  \
+		return fns[size_log2(i->o[0].size)];                                                                   \
 	}
 SCAN_DEF(BSF)
 SCAN_DEF(BSR)
@@ -241,10 +250,10 @@ static const struct insn *adcx_adox(struct cpu *c, const struct insn *i)
 static insn_fn adcx_adox_bind(const struct insn *i) { return adcx_adox; }
 
 const struct op_bind int_bit_ops[] = {
-	{ OP_BT, BT_bind }, { OP_BTS, BTS_bind }, { OP_BTR, BTR_bind }, { OP_BTC, BTC_bind },
-	{ OP_BSF, BSF_bind }, { OP_BSR, BSR_bind }, { OP_TZCNT, TZCNT_bind }, { OP_LZCNT, LZCNT_bind },
-	{ OP_POPCNT, POPCNT_bind }, { OP_CRC32, crc32_bind }, { OP_ANDN, andn_bind }, { OP_BEXTR, bextr_bind },
-	{ OP_BLSI, bls_bind }, { OP_BLSR, bls_bind }, { OP_BLSMSK, bls_bind }, { OP_BZHI, bzhi_bind },
-	{ OP_PDEP, pdep_bind }, { OP_PEXT, pext_bind }, { OP_ADCX, adcx_adox_bind }, { OP_ADOX, adcx_adox_bind },
+	{ OP_BT, BT_bind },         { OP_BTS, BTS_bind },     { OP_BTR, BTR_bind },        { OP_BTC, BTC_bind },
+	{ OP_BSF, BSF_bind },       { OP_BSR, BSR_bind },     { OP_TZCNT, TZCNT_bind },    { OP_LZCNT, LZCNT_bind },
+	{ OP_POPCNT, POPCNT_bind }, { OP_CRC32, crc32_bind }, { OP_ANDN, andn_bind },      { OP_BEXTR, bextr_bind },
+	{ OP_BLSI, bls_bind },      { OP_BLSR, bls_bind },    { OP_BLSMSK, bls_bind },     { OP_BZHI, bzhi_bind },
+	{ OP_PDEP, pdep_bind },     { OP_PEXT, pext_bind },   { OP_ADCX, adcx_adox_bind }, { OP_ADOX, adcx_adox_bind },
 	{ OP_INVALID, NULL },
 };

@@ -128,12 +128,12 @@ static const struct insn *jcc_any(struct cpu *c, const struct insn *i)
 	JUMP(c, i, rel_any(c, i));
 }
 
-#define JCC_FN(cc) \
-	static const struct insn *jcc64_##cc(struct cpu *c, const struct insn *i) \
-	{ \
-		if (!cond_test(c, cc)) \
-			NEXT(i); \
-		return jmp64(c, i, rel64(c, i)); \
+#define JCC_FN(cc)                                                                                                     \
+	static const struct insn *jcc64_##cc(struct cpu *c, const struct insn *i)                                      \
+	{                                                                                                              \
+		if (!cond_test(c, cc))                                                                                 \
+			NEXT(i);                                                                                       \
+		return jmp64(c, i, rel64(c, i));                                                                       \
 	}
 COND_EACH(JCC_FN)
 
@@ -208,8 +208,7 @@ static insn_fn leave_bind(const struct insn *i) { return leave; }
 static insn_fn enter_bind(const struct insn *i) { return enter; }
 
 const struct op_bind int_flow_ops[] = {
-	{ OP_JMP, jmp_bind }, { OP_CALL, call_bind }, { OP_RET, ret_bind }, { OP_JCC, jcc_bind },
-	{ OP_LOOP, loop_bind }, { OP_LOOPE, loop_bind }, { OP_LOOPNE, loop_bind }, { OP_JRCXZ, jrcxz_bind },
-	{ OP_LEAVE, leave_bind }, { OP_ENTER, enter_bind },
-	{ OP_INVALID, NULL },
+	{ OP_JMP, jmp_bind },     { OP_CALL, call_bind },   { OP_RET, ret_bind },     { OP_JCC, jcc_bind },
+	{ OP_LOOP, loop_bind },   { OP_LOOPE, loop_bind },  { OP_LOOPNE, loop_bind }, { OP_JRCXZ, jrcxz_bind },
+	{ OP_LEAVE, leave_bind }, { OP_ENTER, enter_bind }, { OP_INVALID, NULL },
 };

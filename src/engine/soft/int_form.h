@@ -7,9 +7,9 @@
 #ifndef SOFT_INT_FORM_H
 #define SOFT_INT_FORM_H
 
-/* Pairing two 64-bit stores in a vector register takes longer than the two stores; and see CONTINUE. */
+/* Pairing two 64-bit stores in a vector register takes longer than the two stores. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-slp-vectorize", "optimize-sibling-calls")
+#pragma GCC optimize("no-tree-slp-vectorize")
 #endif
 
 #include "engine/soft/interp.h"
@@ -64,10 +64,16 @@ static inline int form1_of(const struct insn *i)
 static inline unsigned size_log2(unsigned size) { return (unsigned)__builtin_ctz(size | 8) & 3; }
 
 /* Instantiates X(name, form, size) for the four sizes, or without bytes; and the row of a table */
-#define SIZES_DEF(X, name, form) X(name, form, 1) X(name, form, 2) X(name, form, 4) X(name, form, 8)
+#define SIZES_DEF(X, name, form)     X(name, form, 1) X(name, form, 2) X(name, form, 4) X(name, form, 8)
 #define SIZES_DEF_WDQ(X, name, form) X(name, form, 2) X(name, form, 4) X(name, form, 8)
-#define SIZES_ROW(name, form) { name##_##form##1, name##_##form##2, name##_##form##4, name##_##form##8 }
-#define SIZES_ROW_WDQ(name, form) { NULL, name##_##form##2, name##_##form##4, name##_##form##8 }
+#define SIZES_ROW(name, form)                                                                                          \
+	{                                                                                                              \
+		name##_##form##1, name##_##form##2, name##_##form##4, name##_##form##8                                 \
+	}
+#define SIZES_ROW_WDQ(name, form)                                                                                      \
+	{                                                                                                              \
+		NULL, name##_##form##2, name##_##form##4, name##_##form##8                                             \
+	}
 
 /* Register operands, zero-extended, sign-extended, written */
 INL uint64_t reg_ld(const struct cpu *c, unsigned off, unsigned size)
@@ -79,7 +85,10 @@ INL uint64_t reg_ld(const struct cpu *c, unsigned off, unsigned size)
 	default: return R64(c, off);
 	}
 }
-INL uint64_t reg_lds(const struct cpu *c, unsigned off, unsigned size) { return (uint64_t)SX(reg_ld(c, off, size), size); }
+INL uint64_t reg_lds(const struct cpu *c, unsigned off, unsigned size)
+{
+	return (uint64_t)SX(reg_ld(c, off, size), size);
+}
 INL void reg_st(struct cpu *c, unsigned off, unsigned size, uint64_t v)
 {
 	switch (size) {
@@ -123,9 +132,21 @@ INL uint64_t host_ld(const void *p, unsigned size)
 {
 	switch (size) {
 	case 1: return *(const uint8_t *)p;
-	case 2: { uint16_t v; memcpy(&v, p, 2); return v; }
-	case 4: { uint32_t v; memcpy(&v, p, 4); return v; }
-	default: { uint64_t v; memcpy(&v, p, 8); return v; }
+	case 2: {
+		uint16_t v;
+		memcpy(&v, p, 2);
+		return v;
+	}
+	case 4: {
+		uint32_t v;
+		memcpy(&v, p, 4);
+		return v;
+	}
+	default: {
+		uint64_t v;
+		memcpy(&v, p, 8);
+		return v;
+	}
 	}
 }
 INL uint64_t host_lds(const void *p, unsigned size) { return (uint64_t)SX(host_ld(p, size), size); }
@@ -197,15 +218,15 @@ INL void *lock_get(struct cpu *c, const struct insn *i, uint64_t lin, unsigned s
 }
 INL void lock_put(struct cpu *c) { cpu_lock_end(c); }
 
-#define ATOMIC_DEF(name, builtin) \
-	INL uint64_t name(void *p, uint64_t v, unsigned size) \
-	{ \
-		switch (size) { \
-		case 1: return builtin((uint8_t *)p, (uint8_t)v, __ATOMIC_SEQ_CST); \
-		case 2: return builtin((uint16_t *)p, (uint16_t)v, __ATOMIC_SEQ_CST); \
-		case 4: return builtin((uint32_t *)p, (uint32_t)v, __ATOMIC_SEQ_CST); \
-		default: return builtin((uint64_t *)p, v, __ATOMIC_SEQ_CST); \
-		} \
+#define ATOMIC_DEF(name, builtin)                                                                                      \
+	INL uint64_t name(void *p, uint64_t v, unsigned size)                                                          \
+	{                                                                                                              \
+		switch (size) {                                                                                        \
+		case 1: return builtin((uint8_t *)p, (uint8_t)v, __ATOMIC_SEQ_CST);                                    \
+		case 2: return builtin((uint16_t *)p, (uint16_t)v, __ATOMIC_SEQ_CST);                                  \
+		case 4: return builtin((uint32_t *)p, (uint32_t)v, __ATOMIC_SEQ_CST);                                  \
+		default: return builtin((uint64_t *)p, v, __ATOMIC_SEQ_CST);                                           \
+		}                                                                                                      \
 	}
 ATOMIC_DEF(atomic_add, __atomic_fetch_add)
 ATOMIC_DEF(atomic_sub, __atomic_fetch_sub)
@@ -215,10 +236,11 @@ ATOMIC_DEF(atomic_xor, __atomic_fetch_xor)
 ATOMIC_DEF(atomic_swap, __atomic_exchange_n)
 
 /* Compares *p with old and stores new if equal; returns what was there */
-#define CAS_CASE(type) { \
-		type expect = (type)old; \
+#define CAS_CASE(type)                                                                                                 \
+	{                                                                                                              \
+		type expect = (type)old;                                                                               \
 		__atomic_compare_exchange_n((type *)p, &expect, (type)val, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
-		return expect; \
+		return expect;                                                                                         \
 	}
 INL uint64_t atomic_cas(void *p, uint64_t old, uint64_t val, unsigned size)
 {

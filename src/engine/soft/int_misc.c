@@ -11,11 +11,31 @@
 static const struct insn *nop(struct cpu *c, const struct insn *i) { NEXT(i); }
 static const struct insn *ud(struct cpu *c, const struct insn *i) { raise_ud(c, i); }
 
-static const struct insn *clc(struct cpu *c, const struct insn *i) { cc_put_cf(c, false); NEXT(i); }
-static const struct insn *stc(struct cpu *c, const struct insn *i) { cc_put_cf(c, true); NEXT(i); }
-static const struct insn *cmc(struct cpu *c, const struct insn *i) { cc_put_cf(c, !cc_cf(c)); NEXT(i); }
-static const struct insn *cld(struct cpu *c, const struct insn *i) { c->rflags &= ~(uint64_t)FL_DF; NEXT(i); }
-static const struct insn *std(struct cpu *c, const struct insn *i) { c->rflags |= FL_DF; NEXT(i); }
+static const struct insn *clc(struct cpu *c, const struct insn *i)
+{
+	cc_put_cf(c, false);
+	NEXT(i);
+}
+static const struct insn *stc(struct cpu *c, const struct insn *i)
+{
+	cc_put_cf(c, true);
+	NEXT(i);
+}
+static const struct insn *cmc(struct cpu *c, const struct insn *i)
+{
+	cc_put_cf(c, !cc_cf(c));
+	NEXT(i);
+}
+static const struct insn *cld(struct cpu *c, const struct insn *i)
+{
+	c->rflags &= ~(uint64_t)FL_DF;
+	NEXT(i);
+}
+static const struct insn *std(struct cpu *c, const struct insn *i)
+{
+	c->rflags |= FL_DF;
+	NEXT(i);
+}
 
 static const struct insn *salc(struct cpu *c, const struct insn *i)
 {
@@ -89,7 +109,8 @@ static const struct insn *rdpid(struct cpu *c, const struct insn *i)
 	NEXT(i);
 }
 
-#define BIND(fn) static insn_fn fn##_bind(const struct insn *i) { return fn; }
+#define BIND(fn)                                                                                                       \
+	static insn_fn fn##_bind(const struct insn *i) { return fn; }
 BIND(nop)
 BIND(ud)
 BIND(clc)
@@ -105,11 +126,27 @@ static insn_fn rdrand_bind(const struct insn *i) { return i->o[0].kind == O_GPR 
 static insn_fn rdpid_bind(const struct insn *i) { return i->o[0].kind == O_GPR ? rdpid : NULL; }
 
 const struct op_bind int_misc_ops[] = {
-	{ OP_NOP, nop_bind }, { OP_PAUSE, nop_bind }, { OP_PREFETCH, nop_bind }, { OP_UD0, ud_bind }, { OP_UD1, ud_bind },
-	{ OP_UD2, ud_bind }, { OP_CLC, clc_bind }, { OP_STC, stc_bind }, { OP_CMC, cmc_bind }, { OP_CLD, cld_bind },
-	{ OP_STD, std_bind }, { OP_SALC, salc_bind }, { OP_LFENCE, nop_bind }, { OP_SFENCE, nop_bind },
-	{ OP_MFENCE, mfence_bind }, { OP_CLFLUSH, cache_line_bind }, { OP_CLFLUSHOPT, cache_line_bind },
-	{ OP_CLWB, cache_line_bind }, { OP_BOUND, bound_bind }, { OP_RDRAND, rdrand_bind }, { OP_RDSEED, rdrand_bind },
+	{ OP_NOP, nop_bind },
+	{ OP_PAUSE, nop_bind },
+	{ OP_PREFETCH, nop_bind },
+	{ OP_UD0, ud_bind },
+	{ OP_UD1, ud_bind },
+	{ OP_UD2, ud_bind },
+	{ OP_CLC, clc_bind },
+	{ OP_STC, stc_bind },
+	{ OP_CMC, cmc_bind },
+	{ OP_CLD, cld_bind },
+	{ OP_STD, std_bind },
+	{ OP_SALC, salc_bind },
+	{ OP_LFENCE, nop_bind },
+	{ OP_SFENCE, nop_bind },
+	{ OP_MFENCE, mfence_bind },
+	{ OP_CLFLUSH, cache_line_bind },
+	{ OP_CLFLUSHOPT, cache_line_bind },
+	{ OP_CLWB, cache_line_bind },
+	{ OP_BOUND, bound_bind },
+	{ OP_RDRAND, rdrand_bind },
+	{ OP_RDSEED, rdrand_bind },
 	{ OP_RDPID, rdpid_bind },
 	{ OP_INVALID, NULL },
 };

@@ -24,12 +24,8 @@ INL const struct insn *mov(struct cpu *c, const struct insn *i, enum form form, 
 	void *w;
 
 	switch (form) {
-	case FORM_RR:
-		reg_st(c, i->o[0].reg, size, reg_ld(c, i->o[1].reg, size));
-		break;
-	case FORM_RI:
-		reg_st(c, i->o[0].reg, size, (uint64_t)i->imm);
-		break;
+	case FORM_RR: reg_st(c, i->o[0].reg, size, reg_ld(c, i->o[1].reg, size)); break;
+	case FORM_RI: reg_st(c, i->o[0].reg, size, (uint64_t)i->imm); break;
 	case FORM_RM:
 	case FORM_RMF:
 		r = fast_r(c, i, size, form == FORM_RMF);
@@ -47,10 +43,10 @@ INL const struct insn *mov(struct cpu *c, const struct insn *i, enum form form, 
 	NEXT(i);
 }
 
-#define FORM_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) \
-	{ \
-		return name(c, i, FORM_##form, size); \
+#define FORM_FN(name, form, size)                                                                                      \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return name(c, i, FORM_##form, size);                                                                  \
 	}
 SIZES_DEF(FORM_FN, mov, RR)
 SIZES_DEF(FORM_FN, mov, RI)
@@ -64,10 +60,9 @@ SIZES_DEF(FORM_FN, mov, MIF)
 static insn_fn mov_bind(const struct insn *i)
 {
 	static const insn_fn fns[FORM_COUNT][4] = {
-		[FORM_RR] = SIZES_ROW(mov, RR), [FORM_RI] = SIZES_ROW(mov, RI),
-		[FORM_RM] = SIZES_ROW(mov, RM), [FORM_RMF] = SIZES_ROW(mov, RMF),
-		[FORM_MR] = SIZES_ROW(mov, MR), [FORM_MRF] = SIZES_ROW(mov, MRF),
-		[FORM_MI] = SIZES_ROW(mov, MI), [FORM_MIF] = SIZES_ROW(mov, MIF),
+		[FORM_RR] = SIZES_ROW(mov, RR),   [FORM_RI] = SIZES_ROW(mov, RI),   [FORM_RM] = SIZES_ROW(mov, RM),
+		[FORM_RMF] = SIZES_ROW(mov, RMF), [FORM_MR] = SIZES_ROW(mov, MR),   [FORM_MRF] = SIZES_ROW(mov, MRF),
+		[FORM_MI] = SIZES_ROW(mov, MI),   [FORM_MIF] = SIZES_ROW(mov, MIF),
 	};
 	int form = form_of(i);
 	return form < 0 ? NULL : fns[form][size_log2(i->o[0].size)];
@@ -84,7 +79,8 @@ static const struct insn *extend_slow(struct cpu *c, const struct insn *i)
 	NEXT(i);
 }
 
-INL const struct insn *extend(struct cpu *c, const struct insn *i, bool sign, enum form form, unsigned from, unsigned size)
+INL const struct insn *extend(struct cpu *c, const struct insn *i, bool sign, enum form form, unsigned from,
+			      unsigned size)
 {
 	uint64_t v;
 
@@ -100,29 +96,33 @@ INL const struct insn *extend(struct cpu *c, const struct insn *i, bool sign, en
 	NEXT(i);
 }
 
-#define EXTEND_FN(name, sign, form, from, size) \
-	static const struct insn *name##_##form##from##size(struct cpu *c, const struct insn *i) \
-	{ \
-		return extend(c, i, sign, FORM_##form, from, size); \
+#define EXTEND_FN(name, sign, form, from, size)                                                                        \
+	static const struct insn *name##_##form##from##size(struct cpu *c, const struct insn *i)                       \
+	{                                                                                                              \
+		return extend(c, i, sign, FORM_##form, from, size);                                                    \
 	}
-#define EXTEND_FORMS(name, sign, from, size) \
-	EXTEND_FN(name, sign, RR, from, size) EXTEND_FN(name, sign, RM, from, size) EXTEND_FN(name, sign, RMF, from, size)
-#define EXTEND_SIZES(name, sign, from) \
+#define EXTEND_FORMS(name, sign, from, size)                                                                           \
+	EXTEND_FN(name, sign, RR, from, size)                                                                          \
+	EXTEND_FN(name, sign, RM, from, size) EXTEND_FN(name, sign, RMF, from, size)
+#define EXTEND_SIZES(name, sign, from)                                                                                 \
 	EXTEND_FORMS(name, sign, from, 2) EXTEND_FORMS(name, sign, from, 4) EXTEND_FORMS(name, sign, from, 8)
-#define EXTEND_ROW(name, form, from) { NULL, name##_##form##from##2, name##_##form##from##4, name##_##form##from##8 }
-#define EXTEND_DEF(name, sign) \
-	EXTEND_SIZES(name, sign, 1) EXTEND_SIZES(name, sign, 2) EXTEND_SIZES(name, sign, 4) \
-	static insn_fn name##_bind(const struct insn *i) \
-	{ \
-		static const insn_fn fns[3][3][4] = { \
-			{ EXTEND_ROW(name, RR, 1), EXTEND_ROW(name, RR, 2), EXTEND_ROW(name, RR, 4) }, \
-			{ EXTEND_ROW(name, RM, 1), EXTEND_ROW(name, RM, 2), EXTEND_ROW(name, RM, 4) }, \
-			{ EXTEND_ROW(name, RMF, 1), EXTEND_ROW(name, RMF, 2), EXTEND_ROW(name, RMF, 4) }, \
-		}; \
-		unsigned from = size_log2(i->o[1].size); \
-		if (i->o[0].kind != O_GPR || from > 2 || (i->o[1].kind != O_GPR && i->o[1].kind != O_MEM)) \
-			return NULL; \
-		return fns[i->o[1].kind == O_GPR ? 0 : form_flat(i) ? 2 : 1][from][size_log2(i->o[0].size)]; \
+#define EXTEND_ROW(name, form, from)                                                                                   \
+	{                                                                                                              \
+		NULL, name##_##form##from##2, name##_##form##from##4, name##_##form##from##8                           \
+	}
+#define EXTEND_DEF(name, sign)                                                                                         \
+	EXTEND_SIZES(name, sign, 1)                                                                                    \
+	EXTEND_SIZES(name, sign, 2) EXTEND_SIZES(name, sign, 4) static insn_fn name##_bind(const struct insn *i)       \
+	{                                                                                                              \
+		static const insn_fn fns[3][3][4] = {                                                                  \
+			{ EXTEND_ROW(name, RR, 1), EXTEND_ROW(name, RR, 2), EXTEND_ROW(name, RR, 4) },                 \
+			{ EXTEND_ROW(name, RM, 1), EXTEND_ROW(name, RM, 2), EXTEND_ROW(name, RM, 4) },                 \
+			{ EXTEND_ROW(name, RMF, 1), EXTEND_ROW(name, RMF, 2), EXTEND_ROW(name, RMF, 4) },              \
+		};                                                                                                     \
+		unsigned from = size_log2(i->o[1].size);                                                               \
+		if (i->o[0].kind != O_GPR || from > 2 || (i->o[1].kind != O_GPR && i->o[1].kind != O_MEM))             \
+			return NULL;                                                                                   \
+		return fns[i->o[1].kind == O_GPR ? 0 : form_flat(i) ? 2 : 1][from][size_log2(i->o[0].size)];           \
 	}
 
 EXTEND_DEF(zero_extend, false)
@@ -132,13 +132,17 @@ EXTEND_DEF(sign_extend, true)
 
 INL const struct insn *lea(struct cpu *c, const struct insn *i, unsigned kind, unsigned size)
 {
-	uint64_t ea = kind == 0 ? c->gpr[i->base] + (uint64_t)i->disp :
-	              kind == 1 ? c->gpr[i->base] + (c->gpr[i->index] << i->scale) + (uint64_t)i->disp : insn_ea(c, i);
+	uint64_t ea = kind == 0   ? c->gpr[i->base] + (uint64_t)i->disp
+		      : kind == 1 ? c->gpr[i->base] + (c->gpr[i->index] << i->scale) + (uint64_t)i->disp
+				  : insn_ea(c, i);
 	reg_st(c, i->o[0].reg, size, ea);
 	NEXT(i);
 }
-#define LEA_FN(name, kind, size) \
-	static const struct insn *name##_##kind##size(struct cpu *c, const struct insn *i) { return lea(c, i, kind, size); }
+#define LEA_FN(name, kind, size)                                                                                       \
+	static const struct insn *name##_##kind##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return lea(c, i, kind, size);                                                                          \
+	}
 SIZES_DEF_WDQ(LEA_FN, lea, 0)
 SIZES_DEF_WDQ(LEA_FN, lea, 1)
 SIZES_DEF_WDQ(LEA_FN, lea, 2)
@@ -179,7 +183,7 @@ INL const struct insn *xchg_mem(struct cpu *c, const struct insn *i, unsigned si
 	NEXT(i);
 }
 
-#define SIZE_FN(name, form, size) \
+#define SIZE_FN(name, form, size)                                                                                      \
 	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) { return name(c, i, size); }
 SIZES_DEF(SIZE_FN, xchg_rr, F)
 SIZES_DEF(SIZE_FN, xchg_mem, F)
@@ -299,7 +303,9 @@ static insn_fn popa_bind(const struct insn *i) { return popa; }
 
 INL uint64_t swap_bytes(uint64_t v, unsigned size)
 {
-	return size == 2 ? __builtin_bswap16((uint16_t)v) : size == 4 ? __builtin_bswap32((uint32_t)v) : __builtin_bswap64(v);
+	return size == 2   ? __builtin_bswap16((uint16_t)v)
+	       : size == 4 ? __builtin_bswap32((uint32_t)v)
+			   : __builtin_bswap64(v);
 }
 
 /* BSWAP of a 16-bit register is undefined; processors clear it. */
@@ -366,12 +372,21 @@ static const struct insn *setcc_mem(struct cpu *c, const struct insn *i)
 	NEXT(i);
 }
 
-#define CMOV_FN(cc, size) \
-	static const struct insn *cmov_r_##cc##_##size(struct cpu *c, const struct insn *i) { return cmov(c, i, false, cc, size); } \
-	static const struct insn *cmov_m_##cc##_##size(struct cpu *c, const struct insn *i) { return cmov(c, i, true, cc, size); }
-#define COND_FNS(cc) \
-	CMOV_FN(cc, 2) CMOV_FN(cc, 4) CMOV_FN(cc, 8) \
-	static const struct insn *setcc_##cc(struct cpu *c, const struct insn *i) { return setcc(c, i, cc); }
+#define CMOV_FN(cc, size)                                                                                              \
+	static const struct insn *cmov_r_##cc##_##size(struct cpu *c, const struct insn *i)                            \
+	{                                                                                                              \
+		return cmov(c, i, false, cc, size);                                                                    \
+	}                                                                                                              \
+	static const struct insn *cmov_m_##cc##_##size(struct cpu *c, const struct insn *i)                            \
+	{                                                                                                              \
+		return cmov(c, i, true, cc, size);                                                                     \
+	}
+#define COND_FNS(cc)                                                                                                   \
+	CMOV_FN(cc, 2)                                                                                                 \
+	CMOV_FN(cc, 4) CMOV_FN(cc, 8) static const struct insn *setcc_##cc(struct cpu *c, const struct insn *i)        \
+	{                                                                                                              \
+		return setcc(c, i, cc);                                                                                \
+	}
 COND_EACH(COND_FNS)
 
 static insn_fn cmov_bind(const struct insn *i)
@@ -452,10 +467,25 @@ static insn_fn lahf_bind(const struct insn *i) { return lahf; }
 static insn_fn sahf_bind(const struct insn *i) { return sahf; }
 
 const struct op_bind int_move_ops[] = {
-	{ OP_MOV, mov_bind }, { OP_MOVNTI, mov_bind }, { OP_MOVZX, zero_extend_bind }, { OP_MOVSX, sign_extend_bind },
-	{ OP_MOVSXD, sign_extend_bind }, { OP_LEA, lea_bind }, { OP_XCHG, xchg_bind }, { OP_PUSH, push_bind },
-	{ OP_POP, pop_bind }, { OP_PUSHA, pusha_bind }, { OP_POPA, popa_bind }, { OP_BSWAP, bswap_bind },
-	{ OP_MOVBE, movbe_bind }, { OP_CMOVCC, cmov_bind }, { OP_SETCC, setcc_bind }, { OP_CBW, cbw_bind },
-	{ OP_CWD, cwd_bind }, { OP_XLAT, xlat_bind }, { OP_LAHF, lahf_bind }, { OP_SAHF, sahf_bind },
+	{ OP_MOV, mov_bind },
+	{ OP_MOVNTI, mov_bind },
+	{ OP_MOVZX, zero_extend_bind },
+	{ OP_MOVSX, sign_extend_bind },
+	{ OP_MOVSXD, sign_extend_bind },
+	{ OP_LEA, lea_bind },
+	{ OP_XCHG, xchg_bind },
+	{ OP_PUSH, push_bind },
+	{ OP_POP, pop_bind },
+	{ OP_PUSHA, pusha_bind },
+	{ OP_POPA, popa_bind },
+	{ OP_BSWAP, bswap_bind },
+	{ OP_MOVBE, movbe_bind },
+	{ OP_CMOVCC, cmov_bind },
+	{ OP_SETCC, setcc_bind },
+	{ OP_CBW, cbw_bind },
+	{ OP_CWD, cwd_bind },
+	{ OP_XLAT, xlat_bind },
+	{ OP_LAHF, lahf_bind },
+	{ OP_SAHF, sahf_bind },
 	{ OP_INVALID, NULL },
 };

@@ -17,7 +17,8 @@ INL const struct insn *mul_wide(struct cpu *c, const struct insn *i, bool sign, 
 	bool overflow;
 
 	if (size == 8) {
-		unsigned __int128 p = sign ? (unsigned __int128)((__int128)(int64_t)a * (int64_t)b) : (unsigned __int128)a * b;
+		unsigned __int128 p =
+			sign ? (unsigned __int128)((__int128)(int64_t)a * (int64_t)b) : (unsigned __int128)a * b;
 		low = (uint64_t)p;
 		high = (uint64_t)(p >> 64);
 		overflow = high != (sign ? (uint64_t)((int64_t)low >> 63) : 0);
@@ -101,7 +102,8 @@ INL const struct insn *div_u(struct cpu *c, const struct insn *i, unsigned size)
 	}
 	uint64_t mask = (1ull << (8 * size)) - 1;
 	d &= mask;
-	n = size == 1 ? R16(c, gpr_off(RAX)) : reg_ld(c, gpr_off(RDX), size) << (8 * size) | reg_ld(c, gpr_off(RAX), size);
+	n = size == 1 ? R16(c, gpr_off(RAX))
+		      : reg_ld(c, gpr_off(RDX), size) << (8 * size) | reg_ld(c, gpr_off(RAX), size);
 	if (unlikely(!d))
 		raise_de(c, i);
 	q = n / d;
@@ -166,8 +168,11 @@ INL const struct insn *div_s(struct cpu *c, const struct insn *i, unsigned size)
 	NEXT(i);
 }
 
-#define MUL_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) { return name##_##form(c, i, size); }
+#define MUL_FN(name, form, size)                                                                                       \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return name##_##form(c, i, size);                                                                      \
+	}
 #define mul_U(c, i, size) mul_wide(c, i, false, size)
 #define mul_S(c, i, size) mul_wide(c, i, true, size)
 #define mul_2(c, i, size) imul(c, i, false, size)
@@ -203,7 +208,7 @@ static void ax_put(struct cpu *c, uint8_t high, uint8_t low) { R16(c, gpr_off(RA
 static void decimal_flags(struct cpu *c, uint8_t r, bool af, bool cf)
 {
 	cc_flags(c, (cf ? FL_CF : 0) | (af ? FL_AF : 0) | (r ? 0 : FL_ZF) | (r & 0x80 ? FL_SF : 0) |
-	            (__builtin_parity(r) ? 0 : FL_PF));
+			    (__builtin_parity(r) ? 0 : FL_PF));
 }
 
 static const struct insn *aaa_aas(struct cpu *c, const struct insn *i)
@@ -263,8 +268,8 @@ static insn_fn aam_bind(const struct insn *i) { return aam; }
 static insn_fn aad_bind(const struct insn *i) { return aad; }
 
 const struct op_bind int_muldiv_ops[] = {
-	{ OP_MUL, wide_bind }, { OP_IMUL1, wide_bind }, { OP_DIV, wide_bind }, { OP_IDIV, wide_bind },
-	{ OP_IMUL, imul_bind }, { OP_MULX, mulx_bind }, { OP_AAA, aaa_aas_bind }, { OP_AAS, aaa_aas_bind },
-	{ OP_DAA, daa_das_bind }, { OP_DAS, daa_das_bind }, { OP_AAM, aam_bind }, { OP_AAD, aad_bind },
+	{ OP_MUL, wide_bind },    { OP_IMUL1, wide_bind },  { OP_DIV, wide_bind },    { OP_IDIV, wide_bind },
+	{ OP_IMUL, imul_bind },   { OP_MULX, mulx_bind },   { OP_AAA, aaa_aas_bind }, { OP_AAS, aaa_aas_bind },
+	{ OP_DAA, daa_das_bind }, { OP_DAS, daa_das_bind }, { OP_AAM, aam_bind },     { OP_AAD, aad_bind },
 	{ OP_INVALID, NULL },
 };

@@ -75,7 +75,8 @@ INL struct rotated rcr(uint64_t v, unsigned n, bool cf, unsigned size)
 INL bool is_rotate(enum op op) { return op == OP_ROL || op == OP_ROR || op == OP_RCL || op == OP_RCR; }
 
 /* Result of shifting v (zero-extended) by n >= 1, and the flags to commit: for rotates, *rot */
-INL uint64_t shift(const struct cpu *c, enum op op, uint64_t v, unsigned n, unsigned size, struct ccval *cc, struct rotated *rot)
+INL uint64_t shift(const struct cpu *c, enum op op, uint64_t v, unsigned n, unsigned size, struct ccval *cc,
+		   struct rotated *rot)
 {
 	switch (op) {
 	case OP_SHL: *cc = shl(v, n, size); return cc->r;
@@ -141,20 +142,20 @@ INL const struct insn *shift_any(struct cpu *c, const struct insn *i, enum op op
 	NEXT(i);
 }
 
-#define SHIFT_FN(name, form, size) \
-	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) \
-	{ \
-		return SHIFT_##form(c, i, OP_##name, size); \
+#define SHIFT_FN(name, form, size)                                                                                     \
+	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return SHIFT_##form(c, i, OP_##name, size);                                                            \
 	}
-#define SHIFT_RI(c, i, op, size) shift_reg(c, i, op, true, size)
-#define SHIFT_RC(c, i, op, size) shift_reg(c, i, op, false, size)
+#define SHIFT_RI(c, i, op, size)  shift_reg(c, i, op, true, size)
+#define SHIFT_RC(c, i, op, size)  shift_reg(c, i, op, false, size)
 #define SHIFT_ANY(c, i, op, size) shift_any(c, i, op, size)
-#define SHIFT_DEF(name) \
-	SIZES_DEF(SHIFT_FN, name, RI) SIZES_DEF(SHIFT_FN, name, RC) SIZES_DEF(SHIFT_FN, name, ANY) \
-	static insn_fn name##_bind(const struct insn *i) \
-	{ \
-		static const insn_fn fns[3][4] = { SIZES_ROW(name, RI), SIZES_ROW(name, RC), SIZES_ROW(name, ANY) }; \
-		return fns[shift_form(i)][size_log2(i->o[0].size)]; \
+#define SHIFT_DEF(name)                                                                                                \
+	SIZES_DEF(SHIFT_FN, name, RI)                                                                                  \
+	SIZES_DEF(SHIFT_FN, name, RC) SIZES_DEF(SHIFT_FN, name, ANY) static insn_fn name##_bind(const struct insn *i)  \
+	{                                                                                                              \
+		static const insn_fn fns[3][4] = { SIZES_ROW(name, RI), SIZES_ROW(name, RC), SIZES_ROW(name, ANY) };   \
+		return fns[shift_form(i)][size_log2(i->o[0].size)];                                                    \
 	}
 
 static unsigned shift_form(const struct insn *i)
@@ -186,9 +187,7 @@ INL uint64_t shld(uint64_t v, uint64_t f, unsigned n, unsigned size, bool *cf)
 		w = v << 32 | f << 16 | v;
 		*cf = (w >> (48 - n)) & 1;
 		return (uint16_t)(w >> (32 - n));
-	case 4:
-		*cf = (v >> (32 - n)) & 1;
-		return (uint32_t)((v << 32 | f) >> (32 - n));
+	case 4: *cf = (v >> (32 - n)) & 1; return (uint32_t)((v << 32 | f) >> (32 - n));
 	default:
 		*cf = (v >> (64 - n)) & 1;
 		r = v << n | f >> (64 - n);
@@ -205,12 +204,8 @@ INL uint64_t shrd(uint64_t v, uint64_t f, unsigned n, unsigned size, bool *cf)
 		w = v << 32 | f << 16 | v;
 		*cf = (w >> (n - 1)) & 1;
 		return (uint16_t)(w >> n);
-	case 4:
-		*cf = (v >> (n - 1)) & 1;
-		return (uint32_t)((f << 32 | v) >> n);
-	default:
-		*cf = (v >> (n - 1)) & 1;
-		return v >> n | f << (64 - n);
+	case 4: *cf = (v >> (n - 1)) & 1; return (uint32_t)((f << 32 | v) >> n);
+	default: *cf = (v >> (n - 1)) & 1; return v >> n | f << (64 - n);
 	}
 }
 
@@ -237,8 +232,11 @@ INL const struct insn *shift_double(struct cpu *c, const struct insn *i, bool le
 	NEXT(i);
 }
 
-#define DOUBLE_FN(name, left, size) \
-	static const struct insn *name##_##left##size(struct cpu *c, const struct insn *i) { return shift_double(c, i, left, size); }
+#define DOUBLE_FN(name, left, size)                                                                                    \
+	static const struct insn *name##_##left##size(struct cpu *c, const struct insn *i)                             \
+	{                                                                                                              \
+		return shift_double(c, i, left, size);                                                                 \
+	}
 SIZES_DEF_WDQ(DOUBLE_FN, double, 0)
 SIZES_DEF_WDQ(DOUBLE_FN, double, 1)
 static insn_fn double_bind(const struct insn *i)
@@ -253,7 +251,8 @@ static const struct insn *shift_x(struct cpu *c, const struct insn *i)
 {
 	unsigned size = i->o[0].size;
 	uint64_t v = opnd_lds(c, i, 1, size);
-	unsigned n = (unsigned)(i->o[2].kind == O_GPR ? reg_ld(c, i->o[2].reg, size) : (uint64_t)i->imm) & count_mask(size);
+	unsigned n =
+		(unsigned)(i->o[2].kind == O_GPR ? reg_ld(c, i->o[2].reg, size) : (uint64_t)i->imm) & count_mask(size);
 
 	switch (i->op) {
 	case OP_SARX: v = (uint64_t)((int64_t)v >> n); break;
@@ -267,8 +266,8 @@ static const struct insn *shift_x(struct cpu *c, const struct insn *i)
 static insn_fn shift_x_bind(const struct insn *i) { return i->o[0].kind == O_GPR ? shift_x : NULL; }
 
 const struct op_bind int_shift_ops[] = {
-	{ OP_SHL, SHL_bind }, { OP_SHR, SHR_bind }, { OP_SAR, SAR_bind }, { OP_ROL, ROL_bind }, { OP_ROR, ROR_bind },
-	{ OP_RCL, RCL_bind }, { OP_RCR, RCR_bind }, { OP_SHLD, double_bind }, { OP_SHRD, double_bind },
-	{ OP_RORX, shift_x_bind }, { OP_SARX, shift_x_bind }, { OP_SHLX, shift_x_bind }, { OP_SHRX, shift_x_bind },
-	{ OP_INVALID, NULL },
+	{ OP_SHL, SHL_bind },      { OP_SHR, SHR_bind },      { OP_SAR, SAR_bind },      { OP_ROL, ROL_bind },
+	{ OP_ROR, ROR_bind },      { OP_RCL, RCL_bind },      { OP_RCR, RCR_bind },      { OP_SHLD, double_bind },
+	{ OP_SHRD, double_bind },  { OP_RORX, shift_x_bind }, { OP_SARX, shift_x_bind }, { OP_SHLX, shift_x_bind },
+	{ OP_SHRX, shift_x_bind }, { OP_INVALID, NULL },
 };

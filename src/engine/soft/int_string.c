@@ -8,7 +8,7 @@
 
 #include "engine/soft/int_form.h"
 
-#define REP_SLICE 65536
+#define REP_SLICE   65536
 #define REP_ELEMENT 16 /* what an element done by itself counts for: 4096 of them are a slice */
 
 INL uint64_t asz_mask(unsigned asz) { return asz == 8 ? ~0ull : asz == 4 ? 0xffffffff : 0xffff; }
@@ -291,19 +291,25 @@ INL const struct insn *compare(struct cpu *c, const struct insn *i, bool cmps, u
 	NEXT(i);
 }
 
-INL const struct insn *rep_cmps(struct cpu *c, const struct insn *i, unsigned size) { return rep_compare(c, i, true, size); }
-INL const struct insn *rep_scas(struct cpu *c, const struct insn *i, unsigned size) { return rep_compare(c, i, false, size); }
+INL const struct insn *rep_cmps(struct cpu *c, const struct insn *i, unsigned size)
+{
+	return rep_compare(c, i, true, size);
+}
+INL const struct insn *rep_scas(struct cpu *c, const struct insn *i, unsigned size)
+{
+	return rep_compare(c, i, false, size);
+}
 INL const struct insn *cmps(struct cpu *c, const struct insn *i, unsigned size) { return compare(c, i, true, size); }
 INL const struct insn *scas(struct cpu *c, const struct insn *i, unsigned size) { return compare(c, i, false, size); }
 
-#define STRING_FN(name, form, size) \
+#define STRING_FN(name, form, size)                                                                                    \
 	static const struct insn *name##_##form##size(struct cpu *c, const struct insn *i) { return name(c, i, size); }
-#define STRING_DEF(name) \
-	SIZES_DEF(STRING_FN, name, X) SIZES_DEF(STRING_FN, rep_##name, X) \
-	static insn_fn name##_bind(const struct insn *i) \
-	{ \
-		static const insn_fn fns[2][4] = { SIZES_ROW(name, X), SIZES_ROW(rep_##name, X) }; \
-		return fns[(i->flags & (IF_REP | IF_REPNE)) != 0][size_log2(i->o[0].size)]; \
+#define STRING_DEF(name)                                                                                               \
+	SIZES_DEF(STRING_FN, name, X)                                                                                  \
+	SIZES_DEF(STRING_FN, rep_##name, X) static insn_fn name##_bind(const struct insn *i)                           \
+	{                                                                                                              \
+		static const insn_fn fns[2][4] = { SIZES_ROW(name, X), SIZES_ROW(rep_##name, X) };                     \
+		return fns[(i->flags & (IF_REP | IF_REPNE)) != 0][size_log2(i->o[0].size)];                            \
 	}
 STRING_DEF(movs)
 STRING_DEF(stos)
@@ -312,6 +318,6 @@ STRING_DEF(cmps)
 STRING_DEF(scas)
 
 const struct op_bind int_string_ops[] = {
-	{ OP_MOVS, movs_bind }, { OP_STOS, stos_bind }, { OP_LODS, lods_bind }, { OP_CMPS, cmps_bind }, { OP_SCAS, scas_bind },
-	{ OP_INVALID, NULL },
+	{ OP_MOVS, movs_bind }, { OP_STOS, stos_bind }, { OP_LODS, lods_bind },
+	{ OP_CMPS, cmps_bind }, { OP_SCAS, scas_bind }, { OP_INVALID, NULL },
 };

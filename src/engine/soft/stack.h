@@ -43,14 +43,16 @@ static inline uint64_t stack_lin(struct cpu *c, const struct insn *i, uint64_t s
 }
 
 /* Reads or writes size (1, 2, 4, 8) bytes at SS:sp; rSP stays as it is. */
-static inline __attribute__((always_inline)) uint64_t stack_ld(struct cpu *c, const struct insn *i, uint64_t sp, unsigned size)
+static inline __attribute__((always_inline)) uint64_t stack_ld(struct cpu *c, const struct insn *i, uint64_t sp,
+							       unsigned size)
 {
 	uint64_t lin = stack_lin(c, i, sp, size, false);
 	if (unlikely(!tlb_hit(c->tlb->r, lin, size)))
 		stack_check_canonical(c, i, lin, size);
 	return mem_ld(c, i, lin, size);
 }
-static inline __attribute__((always_inline)) void stack_st(struct cpu *c, const struct insn *i, uint64_t sp, unsigned size, uint64_t v)
+static inline __attribute__((always_inline)) void stack_st(struct cpu *c, const struct insn *i, uint64_t sp,
+							   unsigned size, uint64_t v)
 {
 	uint64_t lin = stack_lin(c, i, sp, size, true);
 	if (unlikely(!tlb_hit(c->tlb->w, lin, size)))
@@ -75,7 +77,8 @@ static inline void stack_probe(struct cpu *c, const struct insn *i, unsigned wor
 }
 
 /* Pushes the low size (2, 4, 8) bytes of v. */
-static inline __attribute__((always_inline)) void stack_push(struct cpu *c, const struct insn *i, unsigned size, uint64_t v)
+static inline __attribute__((always_inline)) void stack_push(struct cpu *c, const struct insn *i, unsigned size,
+							     uint64_t v)
 {
 	uint64_t sp = c->gpr[RSP] - size;
 	stack_st(c, i, sp, size, v);
@@ -83,7 +86,8 @@ static inline __attribute__((always_inline)) void stack_push(struct cpu *c, cons
 }
 
 /* The value `off` bytes above the top of the stack; rSP stays. Pair with stack_add_sp. */
-static inline __attribute__((always_inline)) uint64_t stack_peek(struct cpu *c, const struct insn *i, unsigned size, uint64_t off)
+static inline __attribute__((always_inline)) uint64_t stack_peek(struct cpu *c, const struct insn *i, unsigned size,
+								 uint64_t off)
 {
 	return stack_ld(c, i, c->gpr[RSP] + off, size);
 }
@@ -96,7 +100,8 @@ static inline __attribute__((always_inline)) uint64_t stack_pop(struct cpu *c, c
 }
 
 /* The same for 64-bit code, where SS is flat and rSP is whole: size 2 or 8 */
-static inline __attribute__((always_inline)) void stack_push64(struct cpu *c, const struct insn *i, unsigned size, uint64_t v)
+static inline __attribute__((always_inline)) void stack_push64(struct cpu *c, const struct insn *i, unsigned size,
+							       uint64_t v)
 {
 	uint64_t sp = c->gpr[RSP] - size;
 	if (unlikely(!tlb_hit(c->tlb->w, sp, size)))
