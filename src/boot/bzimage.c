@@ -2,6 +2,8 @@
 #include "boot/bzimage.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <zlib.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -21,6 +23,15 @@ bool bzimage_is(const uint8_t *data, size_t len)
 	return len >= HDR_VERSION + 2 && le32_load(data + HDR_MAGIC) == HDR_MAGIC_WORD &&
 	       le16_load(data + HDR_BOOT_FLAG) == 0xaa55;
 }
+
+/* PE header (PE/COFF specification 3.3, 3.4) */
+#define PE_POINTER        0x3c /* offset of the header */
+#define PE_OPTIONAL       24   /* from there to the optional header */
+#define PE32_PLUS         0x20b
+#define PE_CHECKSUM       64  /* within the optional header */
+#define PE_CERTIFICATES   144 /* its directory entry of 8 bytes; 16 less in a 32-bit image */
+#define LAST_WITH_CRC     (6 * 1000 + 14)
+#define CRC_OF_SOUND_FILE 0xffffffffu
 
 /* The version's text lies in the real-mode part; it may be damaged without harm to the boot */
 static void bzimage_read_version(struct bzimage *b, uint64_t setup_len)
@@ -112,4 +123,36 @@ int bzimage_parse(const uint8_t *data, size_t len, struct bzimage *out, struct e
 		return rc;
 	*out = b;
 	return 0;
+}
+
+/* "6.1.0-56-cloud" gives 6001 */
+static unsigned long version_number(const char *text)
+{
+	char *end;
+	unsigned long major = strtoul(text, &end, 10);
+
+	return *end == '.' && major < 1000 ? major * 1000 + strtoul(end + 1, NULL, 10) % 1000 : 0;
+}
+
+bool bzimage_is_intact(const struct bzimage *b)
+{
+	static const uint8_t zeros[8];
+	const uint8_t *end = b->pm + b->pm_len, *at = b->data;
+	unsigned long version = version_number(b->kernel_version);
+
+	if (b->version < PROTOCOL_PAYLOAD || !version || version > LAST_WITH_CRC)
+		return true;
+	uLong crc = crc32(0, NULL, 0);
+	uint64_t pe = le32_load(b->data + PE_POINTER) + (uint64_t)PE_OPTIONAL;
+	/* What signing fills in was zero when the sum was made */
+	if (pe + PE_CERTIFICATES + 8 <= (uint64_t)(b->pm - b->data)) {
+		const uint8_t *sum = b->data + pe + PE_CHECKSUM;
+		const uint8_t *cert = b->data + pe + PE_CERTIFICATES - (le16_load(b->data + pe) == PE32_PLUS ? 0 : 16);
+		crc = crc32(crc, at, (uInt)(sum - at));
+		crc = crc32(crc, zeros, 4);
+		crc = crc32(crc, sum + 4, (uInt)(cert - sum - 4));
+		crc = crc32(crc, zeros, 8);
+		at = cert + 8;
+	}
+	return crc32_z(crc, at, (size_t)(end - at)) == CRC_OF_SOUND_FILE;
 }

@@ -67,4 +67,8 @@ bool bzimage_is(const uint8_t *data, size_t len);
 /* -ENOEXEC when it is damaged, truncated or too old. *out keeps pointing into @data. */
 int bzimage_parse(const uint8_t *data, size_t len, struct bzimage *out, struct err *e);
 
+/* False when the file's own checksum says that it is damaged. Kernels have one from protocol 2.08 to
+ * Linux 6.14; signing a kernel for UEFI changes a few bytes of its PE header, which are allowed for. */
+bool bzimage_is_intact(const struct bzimage *b);
+
 #endif

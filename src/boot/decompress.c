@@ -174,6 +174,8 @@ const char *packing_name(enum packing p) { return formats[p].name; }
 
 bool packing_known(enum packing p) { return formats[p].unpack != NULL; }
 
+bool packing_has_checksum(enum packing p) { return p != PACK_LZMA && p != PACK_LZ4; }
+
 int unpack_payload(const uint8_t *in, size_t len, struct buf *out, struct err *e)
 {
 	const struct format *f = &formats[packing_identify(in, len)];

@@ -22,6 +22,9 @@ const char *packing_name(enum packing p); /* "xz"; "unknown" */
 /* false for lzo and unknown formats: there the guest must do it */
 bool packing_known(enum packing p);
 
+/* A damaged stream is noticed for certain; lzma and lz4 as kernels use them have no checksum */
+bool packing_has_checksum(enum packing p);
+
 /* Unpacks the payload [in, in+len) into a new buffer, freed by the caller.
  * -ENOTSUP for a format that is not known here, -EILSEQ for a damaged payload, -ENOMEM. */
 int unpack_payload(const uint8_t *in, size_t len, struct buf *out, struct err *e);

@@ -112,8 +112,12 @@ static int linux_unpack(struct loader *l, const struct bzimage *b, struct err *e
 	struct elf_image elf;
 	uint64_t start = clock_now_ns();
 
-	if (!b->entry64 || !b->payload || !packing_known(packing_identify(b->payload, b->payload_len)))
+	enum packing packing = b->payload ? packing_identify(b->payload, b->payload_len) : PACK_UNKNOWN;
+	if (!b->entry64 || !packing_known(packing))
 		return -ENOTSUP;
+	if (!packing_has_checksum(packing) && !bzimage_is_intact(b))
+		return err_set(e, -EILSEQ, "its %s payload is corrupt: the file's checksum is wrong",
+			       packing_name(packing));
 	int rc = unpack_payload(b->payload, b->payload_len, &payload, e);
 	if (rc)
 		return rc;

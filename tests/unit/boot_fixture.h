@@ -181,11 +181,17 @@ static inline struct blob pack(enum packing how, const uint8_t *in, size_t len)
 #define BZ_PAYLOAD_OFF 0x300u
 #define BZ_INIT_SIZE   (4 * MIB)
 
+/* The checksum in the last 4 bytes, which must be behind the payload */
+static inline void bzimage_sum(struct blob *b)
+{
+	le32_store(b->p + b->len - 4, ~(uint32_t)crc32(0, b->p, (uInt)b->len - 4));
+}
+
 /* A bzImage of protocol 2.15 around a packed payload; tests then damage its fields */
 static inline struct blob bzimage_make(const struct blob *payload)
 {
 	struct blob b = { 0 };
-	uint64_t pm_len = align_up(BZ_PAYLOAD_OFF + payload->len, 16);
+	uint64_t pm_len = align_up(BZ_PAYLOAD_OFF + payload->len + 4, 16);
 
 	blob_add(&b, NULL, BZ_SETUP_LEN + pm_len);
 	uint8_t *h = b.p;
@@ -211,6 +217,7 @@ static inline struct blob bzimage_make(const struct blob *payload)
 	le32_store(h + HDR_INIT_SIZE, (uint32_t)BZ_INIT_SIZE);
 	memset(h + BZ_SETUP_LEN, 0xf4, BZ_PAYLOAD_OFF); /* the decompressor's code */
 	memcpy(h + BZ_SETUP_LEN + BZ_PAYLOAD_OFF, payload->p, payload->len);
+	bzimage_sum(&b);
 	return b;
 }
 

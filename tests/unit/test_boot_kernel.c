@@ -330,6 +330,36 @@ static void bad_bzimages(void **state)
 	guest_free(tiny);
 }
 
+/* lz4 and lzma would let a flipped bit pass as data */
+static void checksums(void **state)
+{
+	static const enum packing unsure[] = { PACK_LZ4, PACK_LZMA };
+	struct guest *g = guest_make(64 * MIB);
+
+	for (unsigned i = 0; i < ARRAY_LEN(unsure); i++) {
+		struct blob b = bzimage_sample(unsure[i], true), c;
+		DAMAGE(BYTE_STORE, BZ_SETUP_LEN + 5, 0x77, -EILSEQ, "the file's checksum is wrong");
+		/* From 6.15 on there is none */
+		memcpy(b.p + 0x300, "6.15.", 5);
+		assert_int_equal(boot_bytes(g, &b, NULL, ""), 0);
+		memcpy(b.p + 0x300, "6.14.", 5);
+		expect(g, &b, NULL, -EILSEQ, "checksum");
+		bzimage_sum(&b);
+		assert_int_equal(boot_bytes(g, &b, NULL, ""), 0);
+		/* Signed: a PE header at 40h, its checksum and the place of the signature filled in afterwards */
+		le32_store(b.p + 0x3c, 0x40);
+		le16_store(b.p + 0x40 + 24, 0x20b);
+		bzimage_sum(&b);
+		le32_store(b.p + 0x40 + 24 + 64, 0x12345678);
+		le64_store(b.p + 0x40 + 24 + 144, 0x123456789abcdef);
+		assert_int_equal(boot_bytes(g, &b, NULL, ""), 0);
+		le32_store(b.p + 0x3c, 0xffffffff);
+		expect(g, &b, NULL, -EILSEQ, "checksum");
+		blob_free(&b);
+	}
+	guest_free(g);
+}
+
 static void bad_relocations(void **state)
 {
 	struct guest *g = guest_make(64 * MIB);
@@ -497,10 +527,10 @@ static void describing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unpacked),        cmocka_unit_test(zero_page),   cmocka_unit_test(random_layout),
-		cmocka_unit_test(no_kaslr),        cmocka_unit_test(packed),      cmocka_unit_test(bad_bzimages),
-		cmocka_unit_test(bad_relocations), cmocka_unit_test(elf_kernels), cmocka_unit_test(bad_elfs),
-		cmocka_unit_test(describing),
+		cmocka_unit_test(unpacked),  cmocka_unit_test(zero_page),       cmocka_unit_test(random_layout),
+		cmocka_unit_test(no_kaslr),  cmocka_unit_test(packed),          cmocka_unit_test(bad_bzimages),
+		cmocka_unit_test(checksums), cmocka_unit_test(bad_relocations), cmocka_unit_test(elf_kernels),
+		cmocka_unit_test(bad_elfs),  cmocka_unit_test(describing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
