@@ -103,7 +103,7 @@ int sim_init(void)
 	s.seg[ES] = seg(native_sreg(ES), SEG_UNUSABLE, 0);
 	s.seg[FS] = seg(native_sreg(FS), SEG_UNUSABLE, native_fs_base());
 	s.seg[GS] = seg(native_sreg(GS), SEG_UNUSABLE, 0);
-	s.tr = (struct x86_seg){ .sel = 0x40, .attr = 0x8b, .limit = 0x67 }; /* no I/O bitmap: no ports */
+	s.tr = (struct x86_seg){ .sel = 0x40, .attr = 0x8b, .limit = 0 }; /* no I/O bitmap: no ports */
 	s.rip = INSN_ADDR;
 	s.rflags = 0x202;
 	return soft_engine.set_state(vcpu, &s);
