@@ -371,7 +371,7 @@ static int mc146818_load(void *dev, const void *buf, size_t len)
 	struct regs r = { 0 };
 
 	sync_state(&s, &r);
-	if (ds_finish(&s) || r.index > 0x7f || r.phase >= SEC || guest_ns(&r) > (uint64_t)TIME_MAX * SEC * 101 / 100 ||
+	if (ds_finish(&s) || r.index > 0x7f || r.phase >= SEC || guest_ns(&r) > (uint64_t)TIME_MAX * SEC / 100 * 101 ||
 	    r.seen > UINT64_MAX / 2 || (r.cmos[R_A] & A_UIP) || r.cmos[R_D] != D_VALID)
 		return -EINVAL;
 	pthread_mutex_lock(&d->lock);
