@@ -468,7 +468,7 @@ int insn_decode(const uint8_t *bytes, size_t len, enum code_size code, struct in
 	out->vl = (uint8_t)vl;
 	out->osz = (uint8_t)operand_size(code, row, d.w, has66);
 	out->asz = d.asz;
-	out->cc = attr & CC ? d.opcode & 15 : row->feature == F_X87 ? d.opcode & 7 : 0;
+	out->cc = attr & CC ? d.opcode & 15 : row->map == ONE && (d.opcode & 0xf8) == 0xd8 ? d.opcode & 7 : 0;
 	if (d.mem) {
 		out->flags |= IF_MEM;
 		if (d.vsib && (d.asz == 2 || (d.modrm & 7) != 4))

@@ -14,6 +14,7 @@
 #define MXCSR_FLAGS 0x003fu
 #define MXCSR_DAZ   0x0040u
 #define MXCSR_MASKS 0x1f80u
+#define MXCSR_OM    0x0400u
 #define MXCSR_UM    0x0800u
 #define MXCSR_FTZ   0x8000u
 #define MXCSR_VALID 0xffffu /* what FXSAVE stores as MXCSR_MASK */
@@ -43,9 +44,6 @@ static inline void fp_mode_changed(struct cpu *c)
  * guest code; an unwound exception leaves it in. */
 void fp_enter(struct cpu *);
 void fp_leave(struct cpu *);
-
-/* State after RESET (SDM 3A table 9-1): FCW 0040h, all else as after INIT */
-void fpu_reset(struct fpu *);
 
 /* The XSAVE area in the standard format, X86_XSAVE_MAX bytes; every component is stored.
  * Only outside fp_enter/fp_leave. */

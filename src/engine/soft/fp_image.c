@@ -79,14 +79,6 @@ void fpu_init_xmm(struct fpu *f, unsigned xmms)
 		memset(f->v[n].b, 0, 16);
 }
 
-void fpu_reset(struct fpu *f)
-{
-	memset(f, 0, sizeof(*f));
-	f->fcw = 0x40;
-	f->ftw = 0xff; /* FTW 5555h: every register is valid and holds +0 */
-	f->mxcsr = MXCSR_INIT;
-}
-
 void fpu_to_xsave(const struct cpu *c, uint8_t *area)
 {
 	memset(area, 0, X86_XSAVE_MAX);

@@ -96,10 +96,11 @@ static inline void mmx_write(struct cpu *c, unsigned reg, uint64_t v)
 
 /* --- instructions that obey MXCSR --- */
 enum fp_tiny { TINY_NO, TINY_PS, TINY_PD, TINY_SS, TINY_SD };
-/* The three steps of the slow way; fp_sse.c. Use: fp_slow = FP_SLOW(c, i); load the operands;
- * FP_BEGIN; execute; FP_END, which raises #XM before the destination is written. */
+/* The three steps of the slow way (fp_sse_slow.c). Use: slow = FP_SLOW(c, i); load the operands; FP_BEGIN;
+ * execute; FP_END, which raises #XM before the destination is written. op, d, s say what gave the
+ * result; they matter only where a result may underflow (tiny). */
 void fp_arith_begin(struct cpu *);
-void fp_arith_end(struct cpu *, const struct insn *, v128 result, enum fp_tiny tiny);
+void fp_arith_end(struct cpu *, const struct insn *, v128 result, enum fp_tiny tiny, unsigned op, v128 d, v128 s);
 #define FP_SLOW(c, i) ({ \
 	unsigned slow_ = (c)->fp_arith_slow; \
 	if (unlikely(slow_)) \
@@ -110,10 +111,11 @@ void fp_arith_end(struct cpu *, const struct insn *, v128 result, enum fp_tiny t
 		if (unlikely(slow)) \
 			fp_arith_begin(c); \
 	} while (0)
-#define FP_END(c, i, slow, result, tiny) \
+#define FP_END_OP(c, i, slow, result, tiny, op, d, s) \
 	do { \
 		if (unlikely(slow)) \
-			fp_arith_end((c), (i), (result), (tiny)); \
+			fp_arith_end((c), (i), (result), (tiny), (op), (d), (s)); \
 	} while (0)
+#define FP_END(c, i, slow, result) FP_END_OP(c, i, slow, result, TINY_NO, OP_INVALID, (result), (result))
 
 #endif

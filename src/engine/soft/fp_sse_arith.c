@@ -14,7 +14,7 @@
 		unsigned slow = FP_SLOW(c, i); \
 		FP_BEGIN(c, slow); \
 		r = simd_##name(XREG(c, i, 0), XREG(c, i, 1)); \
-		FP_END(c, i, slow, r, tiny); \
+		FP_END_OP(c, i, slow, r, tiny, OP_##name, XREG(c, i, 0), XREG(c, i, 1)); \
 		XREG(c, i, 0) = r; \
 		NEXT(i); \
 	} \
@@ -25,7 +25,7 @@
 		s = fp_ld(c, i, bytes); \
 		FP_BEGIN(c, slow); \
 		r = simd_##name(XREG(c, i, 0), s); \
-		FP_END(c, i, slow, r, tiny); \
+		FP_END_OP(c, i, slow, r, tiny, OP_##name, XREG(c, i, 0), s); \
 		XREG(c, i, 0) = r; \
 		NEXT(i); \
 	}
@@ -55,14 +55,17 @@ HOT v128 simd_dppd_imm(v128 d, v128 s, unsigned imm)
  * zeros where nothing is selected, which signal nothing. Raises, or returns. */
 static void dp_signal(struct cpu *c, const struct insn *i, v128 d, v128 s, bool pd)
 {
+	enum fp_tiny tiny = pd ? TINY_PD : TINY_PS;
 	v128 r;
 	fp_arith_begin(c);
 	r = pd ? simd_MULPD(d, s) : simd_MULPS(d, s);
-	fp_arith_end(c, i, r, pd ? TINY_PD : TINY_PS);
+	fp_arith_end(c, i, r, tiny, pd ? OP_MULPD : OP_MULPS, d, s);
 	for (unsigned n = 0; n < (pd ? 1 : 2); n++) {
+		v128 sum;
 		fp_arith_begin(c);
-		r = pd ? simd_HADDPD(r, r) : simd_HADDPS(r, r);
-		fp_arith_end(c, i, r, pd ? TINY_PD : TINY_PS);
+		sum = pd ? simd_HADDPD(r, r) : simd_HADDPS(r, r);
+		fp_arith_end(c, i, sum, tiny, pd ? OP_HADDPD : OP_HADDPS, r, r);
+		r = sum;
 	}
 }
 static v128 dp(struct cpu *c, const struct insn *i, v128 s, bool pd, unsigned slow)
@@ -99,14 +102,14 @@ DP(DPPS, false)
 DP(DPPD, true)
 
 /* --- comparisons into a mask, rounding --- */
-#define FP_IMM(name, fn, bytes, tiny) \
+#define FP_IMM(name, fn, bytes) \
 	HANDLER(name##_rr) \
 	{ \
 		v128 r; \
 		unsigned slow = FP_SLOW(c, i); \
 		FP_BEGIN(c, slow); \
 		r = fn(XREG(c, i, 0), XREG(c, i, 1), (uint8_t)i->imm); \
-		FP_END(c, i, slow, r, tiny); \
+		FP_END(c, i, slow, r); \
 		XREG(c, i, 0) = r; \
 		NEXT(i); \
 	} \
@@ -117,19 +120,19 @@ DP(DPPD, true)
 		s = fp_ld(c, i, bytes); \
 		FP_BEGIN(c, slow); \
 		r = fn(XREG(c, i, 0), s, (uint8_t)i->imm); \
-		FP_END(c, i, slow, r, tiny); \
+		FP_END(c, i, slow, r); \
 		XREG(c, i, 0) = r; \
 		NEXT(i); \
 	} \
 	static insn_fn bind_##name(const struct insn *i) { return OPERAND_IS_MEM(i, 1) ? name##_rm : name##_rr; }
-FP_IMM(CMPPS, simd_CMPPS, 16, TINY_NO)
-FP_IMM(CMPPD, simd_CMPPD, 16, TINY_NO)
-FP_IMM(CMPSS, simd_CMPSS, 4, TINY_NO)
-FP_IMM(CMPSD, simd_CMPSD, 8, TINY_NO)
-FP_IMM(ROUNDPS, simd_ROUNDPS, 16, TINY_NO)
-FP_IMM(ROUNDPD, simd_ROUNDPD, 16, TINY_NO)
-FP_IMM(ROUNDSS, simd_ROUNDSS, 4, TINY_NO)
-FP_IMM(ROUNDSD, simd_ROUNDSD, 8, TINY_NO)
+FP_IMM(CMPPS, simd_CMPPS, 16)
+FP_IMM(CMPPD, simd_CMPPD, 16)
+FP_IMM(CMPSS, simd_CMPSS, 4)
+FP_IMM(CMPSD, simd_CMPSD, 8)
+FP_IMM(ROUNDPS, simd_ROUNDPS, 16)
+FP_IMM(ROUNDPD, simd_ROUNDPD, 16)
+FP_IMM(ROUNDSS, simd_ROUNDSS, 4)
+FP_IMM(ROUNDSD, simd_ROUNDSD, 8)
 
 /* --- comparisons into RFLAGS --- */
 #define COMPARE(name, bytes) \
@@ -138,7 +141,7 @@ FP_IMM(ROUNDSD, simd_ROUNDSD, 8, TINY_NO)
 		uint32_t f; \
 		FP_BEGIN(c, slow); \
 		f = simd_##name(XREG(c, i, 0), s); \
-		FP_END(c, i, slow, s, TINY_NO); \
+		FP_END(c, i, slow, s); \
 		cc_flags(c, f); \
 		NEXT(i); \
 	} \
@@ -164,7 +167,7 @@ HOT const struct insn *from_int(struct cpu *c, const struct insn *i, int64_t v, 
 	v128 r;
 	FP_BEGIN(c, slow);
 	r = op(XREG(c, i, 0), v);
-	FP_END(c, i, slow, r, TINY_NO);
+	FP_END(c, i, slow, r);
 	XREG(c, i, 0) = r;
 	NEXT(i);
 }
@@ -200,7 +203,7 @@ FROM_INT(CVTSI2SD)
 		s = load; \
 		FP_BEGIN(c, slow); \
 		r = conv(s); \
-		FP_END(c, i, slow, s, TINY_NO); \
+		FP_END(c, i, slow, s); \
 		R64(c, i->o[0].reg) = r; \
 		NEXT(i); \
 	}
@@ -237,7 +240,7 @@ HOT const struct insn *from_mmx(struct cpu *c, const struct insn *i, v128 (*op)(
 	}
 	FP_BEGIN(c, slow);
 	r = op(XREG(c, i, 0), s);
-	FP_END(c, i, slow, r, TINY_NO);
+	FP_END(c, i, slow, r);
 	XREG(c, i, 0) = r;
 	NEXT(i);
 }
@@ -256,7 +259,7 @@ HOT const struct insn *to_mmx(struct cpu *c, const struct insn *i, unsigned byte
 	mmx_touch(c);
 	FP_BEGIN(c, slow);
 	r = op(s);
-	FP_END(c, i, slow, s, TINY_NO);
+	FP_END(c, i, slow, s);
 	mmx_write(c, i->o[0].reg, r);
 	NEXT(i);
 }
