@@ -96,6 +96,32 @@ void *mem_ptr(const struct memmap *m, uint64_t gpa, uint64_t len)
 	return s->hva + (gpa - s->gpa);
 }
 
+void mem_written(const struct memmap *m, const void *hva, uint64_t len)
+{
+	for (unsigned i = 0; m->written && i < m->nslots; i++) {
+		uint64_t off = (uint64_t)((uintptr_t)hva - (uintptr_t)m->slots[i].hva);
+
+		if (off < m->slots[i].len && len <= m->slots[i].len - off) {
+			m->written(m->written_ctx, m->slots[i].gpa + off, len);
+			return;
+		}
+	}
+}
+
+int mem_discard(struct memmap *m, uint64_t gpa, uint64_t len)
+{
+	uint8_t *p = mem_ptr(m, gpa, len);
+
+	if ((gpa | len) % PAGE_SIZE_4K)
+		return -EINVAL;
+	if (!p || mem_slot_find(m, gpa)->readonly)
+		return -EFAULT;
+	if (madvise(p, len, MADV_DONTNEED) < 0)
+		return -errno;
+	mem_written(m, p, len);
+	return 0;
+}
+
 /* Calls for each piece of [gpa, gpa+len) within one slot; piece by piece, as slots may adjoin */
 static int copy(const struct memmap *m, uint64_t gpa, uint8_t *buf, uint64_t len, bool write)
 {
@@ -113,10 +139,13 @@ static int copy(const struct memmap *m, uint64_t gpa, uint8_t *buf, uint64_t len
 		uint64_t off = gpa + at - s->gpa;
 
 		n = s->len - off < len - at ? s->len - off : len - at;
-		if (!write)
+		if (!write) {
 			memcpy(buf + at, s->hva + off, n);
-		else if (!s->readonly)
+		} else if (!s->readonly) {
 			memcpy(s->hva + off, buf + at, n);
+			if (m->written)
+				m->written(m->written_ctx, gpa + at, n);
+		}
 	}
 	return 0;
 }

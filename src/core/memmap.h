@@ -24,6 +24,10 @@ struct mem_slot {
 struct memmap {
 	unsigned nslots;
 	struct mem_slot slots[MEM_SLOTS_MAX];
+	/* Who caches what RAM holds (an engine its decoded code) hears of devices' writes. Set before vcpus
+	 * run, called on any thread; may be NULL. */
+	void (*written)(void *ctx, uint64_t gpa, uint64_t len);
+	void *written_ctx;
 };
 
 /* Anonymous memory, 2 MiB aligned, with transparent huge pages asked for. The memmap owns it. */
@@ -35,6 +39,13 @@ const struct mem_slot *mem_slot_find(const struct memmap *, uint64_t gpa);
 
 /* Host address of [gpa, gpa+len), NULL unless all of it lies in one slot. len 0 gives NULL. */
 void *mem_ptr(const struct memmap *, uint64_t gpa, uint64_t len);
+
+/* A device has written [hva, hva+len), which it got from mem_ptr. mem_write tells by itself. */
+void mem_written(const struct memmap *, const void *hva, uint64_t len);
+
+/* Gives whole pages of RAM back to the host: they read as zeroes until they are written. -EFAULT where
+ * the range is not RAM, -EINVAL where it is not of whole pages, or the host's reason. */
+int mem_discard(struct memmap *, uint64_t gpa, uint64_t len);
 
 /* Copies; 0 or -EFAULT when any byte is outside RAM (nothing is copied then). May span slots' pages. */
 int mem_read(const struct memmap *, uint64_t gpa, void *buf, uint64_t len);
