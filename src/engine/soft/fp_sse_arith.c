@@ -8,25 +8,39 @@
 #define X(...)
 #define XM(...)
 #define FP(name, mnem, bytes, tiny) \
-	HANDLER(name##_rr) \
+	HOT void name##_do(struct cpu *c, const struct insn *i, v128 s, unsigned slow) \
 	{ \
 		v128 r; \
-		unsigned slow = FP_SLOW(c, i); \
-		FP_BEGIN(c, slow); \
-		r = simd_##name(XREG(c, i, 0), XREG(c, i, 1)); \
-		FP_END_OP(c, i, slow, r, tiny, OP_##name, XREG(c, i, 0), XREG(c, i, 1)); \
-		XREG(c, i, 0) = r; \
-		NEXT(i); \
-	} \
-	HANDLER(name##_rm) \
-	{ \
-		v128 s, r; \
-		unsigned slow = FP_SLOW(c, i); \
-		s = fp_ld(c, i, bytes); \
 		FP_BEGIN(c, slow); \
 		r = simd_##name(XREG(c, i, 0), s); \
 		FP_END_OP(c, i, slow, r, tiny, OP_##name, XREG(c, i, 0), s); \
 		XREG(c, i, 0) = r; \
+	} \
+	FP_SLOW_HANDLER(name##_rr_slow) \
+	{ \
+		SSE_CHECK(c, i); \
+		name##_do(c, i, XREG(c, i, 1), c->fp_arith_slow); \
+		NEXT(i); \
+	} \
+	FP_SLOW_HANDLER(name##_rm_slow) \
+	{ \
+		SSE_CHECK(c, i); \
+		name##_do(c, i, fp_ld(c, i, bytes), c->fp_arith_slow); \
+		NEXT(i); \
+	} \
+	HANDLER(name##_rr) \
+	{ \
+		if (unlikely(c->fp_arith_slow)) \
+			return name##_rr_slow(c, i); \
+		name##_do(c, i, XREG(c, i, 1), 0); \
+		NEXT(i); \
+	} \
+	HANDLER(name##_rm) \
+	{ \
+		const void *p = fp_fast(c, i, c->tlb->r, bytes, bytes == 16 ? 16 : 1); \
+		if (unlikely(!p || c->fp_arith_slow)) \
+			return name##_rm_slow(c, i); \
+		name##_do(c, i, fp_fast_get(p, bytes), 0); \
 		NEXT(i); \
 	}
 #include "engine/soft/fp_simd.def"

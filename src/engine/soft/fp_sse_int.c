@@ -14,12 +14,20 @@
 		XREG(c, i, 0) = simd_##name(XREG(c, i, 0), XREG(c, i, 1)); \
 		NEXT(i); \
 	} \
-	HANDLER(name##_rm) \
+	FP_SLOW_HANDLER(name##_rm_slow) \
 	{ \
 		v128 s; \
 		SSE_CHECK(c, i); \
 		s = fp_ld(c, i, bytes); \
 		XREG(c, i, 0) = simd_##name(XREG(c, i, 0), s); \
+		NEXT(i); \
+	} \
+	HANDLER(name##_rm) \
+	{ \
+		const void *p = fp_fast(c, i, c->tlb->r, bytes, bytes == 16 ? 16 : 1); \
+		if (unlikely(!p || c->fp_sse_trap)) \
+			return name##_rm_slow(c, i); \
+		XREG(c, i, 0) = simd_##name(XREG(c, i, 0), fp_fast_get(p, bytes)); \
 		NEXT(i); \
 	}
 #include "engine/soft/fp_simd.def"

@@ -10,28 +10,60 @@ HANDLER(mov_rr)
 	XREG(c, i, 0) = XREG(c, i, 1);
 	NEXT(i);
 }
-HANDLER(mova_rm)
+FP_SLOW_HANDLER(mova_rm_slow)
 {
 	SSE_CHECK(c, i);
 	XREG(c, i, 0) = fp_ld16a(c, i);
 	NEXT(i);
 }
-HANDLER(movu_rm)
+HANDLER(mova_rm)
+{
+	void *p = fp_fast(c, i, c->tlb->r, 16, 16);
+	if (unlikely(!p || c->fp_sse_trap))
+		return mova_rm_slow(c, i);
+	XREG(c, i, 0) = *(const v128u *)p;
+	NEXT(i);
+}
+FP_SLOW_HANDLER(movu_rm_slow)
 {
 	SSE_CHECK(c, i);
 	XREG(c, i, 0) = fp_ld16u(c, i);
 	NEXT(i);
 }
-HANDLER(mova_mr)
+HANDLER(movu_rm)
+{
+	void *p = fp_fast(c, i, c->tlb->r, 16, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return movu_rm_slow(c, i);
+	XREG(c, i, 0) = *(const v128u *)p;
+	NEXT(i);
+}
+FP_SLOW_HANDLER(mova_mr_slow)
 {
 	SSE_CHECK(c, i);
 	fp_st16(c, i, XREG(c, i, 1), true);
 	NEXT(i);
 }
-HANDLER(movu_mr)
+HANDLER(mova_mr)
+{
+	void *p = fp_fast(c, i, c->tlb->w, 16, 16);
+	if (unlikely(!p || c->fp_sse_trap))
+		return mova_mr_slow(c, i);
+	*(v128u *)p = XREG(c, i, 1);
+	NEXT(i);
+}
+FP_SLOW_HANDLER(movu_mr_slow)
 {
 	SSE_CHECK(c, i);
 	fp_st16(c, i, XREG(c, i, 1), false);
+	NEXT(i);
+}
+HANDLER(movu_mr)
+{
+	void *p = fp_fast(c, i, c->tlb->w, 16, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return movu_mr_slow(c, i);
+	*(v128u *)p = XREG(c, i, 1);
 	NEXT(i);
 }
 static insn_fn bind_aligned(const struct insn *i)
@@ -59,28 +91,60 @@ HANDLER(movsd_rr)
 	VREG(c, i, 0).q[0] = VREG(c, i, 1).q[0];
 	NEXT(i);
 }
-HANDLER(ld4)
+FP_SLOW_HANDLER(ld4_slow)
 {
 	SSE_CHECK(c, i);
 	XREG(c, i, 0) = fp_ld(c, i, 4);
 	NEXT(i);
 }
-HANDLER(ld8)
+HANDLER(ld4)
+{
+	void *p = fp_fast(c, i, c->tlb->r, 4, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return ld4_slow(c, i);
+	XREG(c, i, 0) = fp_fast_get(p, 4);
+	NEXT(i);
+}
+FP_SLOW_HANDLER(ld8_slow)
 {
 	SSE_CHECK(c, i);
 	XREG(c, i, 0) = fp_ld(c, i, 8);
 	NEXT(i);
 }
-HANDLER(st4)
+HANDLER(ld8)
+{
+	void *p = fp_fast(c, i, c->tlb->r, 8, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return ld8_slow(c, i);
+	XREG(c, i, 0) = fp_fast_get(p, 8);
+	NEXT(i);
+}
+FP_SLOW_HANDLER(st4_slow)
 {
 	SSE_CHECK(c, i);
 	mem_st(c, i, insn_lin(c, i, 4, true), 4, VREG(c, i, 1).d[0]);
 	NEXT(i);
 }
-HANDLER(st8)
+HANDLER(st4)
+{
+	void *p = fp_fast(c, i, c->tlb->w, 4, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return st4_slow(c, i);
+	memcpy(p, &VREG(c, i, 1), 4);
+	NEXT(i);
+}
+FP_SLOW_HANDLER(st8_slow)
 {
 	SSE_CHECK(c, i);
 	mem_st(c, i, insn_lin(c, i, 8, true), 8, VREG(c, i, 1).q[0]);
+	NEXT(i);
+}
+HANDLER(st8)
+{
+	void *p = fp_fast(c, i, c->tlb->w, 8, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return st8_slow(c, i);
+	memcpy(p, &VREG(c, i, 1), 8);
 	NEXT(i);
 }
 static insn_fn bind_movss(const struct insn *i)
@@ -93,22 +157,46 @@ static insn_fn bind_movsd(const struct insn *i)
 }
 
 /* --- halves --- */
-HANDLER(movl_rm)
+FP_SLOW_HANDLER(movl_rm_slow)
 {
 	SSE_CHECK(c, i);
 	VREG(c, i, 0).q[0] = mem_ld(c, i, insn_lin(c, i, 8, false), 8);
 	NEXT(i);
 }
-HANDLER(movh_rm)
+HANDLER(movl_rm)
+{
+	void *p = fp_fast(c, i, c->tlb->r, 8, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return movl_rm_slow(c, i);
+	memcpy(&VREG(c, i, 0).q[0], p, 8);
+	NEXT(i);
+}
+FP_SLOW_HANDLER(movh_rm_slow)
 {
 	SSE_CHECK(c, i);
 	VREG(c, i, 0).q[1] = mem_ld(c, i, insn_lin(c, i, 8, false), 8);
 	NEXT(i);
 }
-HANDLER(movh_mr)
+HANDLER(movh_rm)
+{
+	void *p = fp_fast(c, i, c->tlb->r, 8, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return movh_rm_slow(c, i);
+	memcpy(&VREG(c, i, 0).q[1], p, 8);
+	NEXT(i);
+}
+FP_SLOW_HANDLER(movh_mr_slow)
 {
 	SSE_CHECK(c, i);
 	mem_st(c, i, insn_lin(c, i, 8, true), 8, VREG(c, i, 1).q[1]);
+	NEXT(i);
+}
+HANDLER(movh_mr)
+{
+	void *p = fp_fast(c, i, c->tlb->w, 8, 1);
+	if (unlikely(!p || c->fp_sse_trap))
+		return movh_mr_slow(c, i);
+	memcpy(p, &VREG(c, i, 1).q[1], 8);
 	NEXT(i);
 }
 HANDLER(movhlps)
