@@ -152,14 +152,14 @@ static void leaf_topology(const struct cpu *c, uint32_t sub, uint32_t r[4])
 	}
 }
 
-/* TSC = crystal * EBX / EAX. The crystal is the TSC itself, or half of it where 32 bits do not hold it. */
+/* TSC = crystal * EBX / EAX. The crystal, which also clocks the APIC timer, is the TSC itself; where 32
+ * bits do not hold its frequency, guests have to take it from elsewhere. */
 static void leaf_tsc(uint32_t r[4])
 {
-	uint64_t hz = tsc_khz() * 1000, div = hz >> 32 ? 2 : 1;
+	uint64_t hz = tsc_khz() * 1000;
 
-	r[EAX] = 1;
-	r[EBX] = (uint32_t)div;
-	r[ECX] = (uint32_t)(hz / div);
+	r[EAX] = r[EBX] = 1;
+	r[ECX] = hz >> 32 ? 0 : (uint32_t)hz;
 }
 
 static void leaf_basic(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_t r[4])

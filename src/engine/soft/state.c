@@ -50,6 +50,14 @@ static unsigned state_cpl(const struct x86_state *s)
 	return s->rflags & FL_VM ? 3 : s->seg[SS].attr >> SEG_DPL_SHIFT & 3;
 }
 
+/* A counter that reads about what it shall read is left alone, so that what get_state gave brings no drift. */
+static int64_t state_tsc_offset(const struct cpu *c, uint64_t tsc)
+{
+	int64_t off = (int64_t)(tsc - tsc_guest(c)), second = (int64_t)tsc_khz() * 1000;
+
+	return tsc && off < second && off > -second ? c->tsc_offset : tsc_offset_for(tsc);
+}
+
 int soft_set_state(struct cpu *c, const struct x86_state *s)
 {
 	int r;
@@ -66,7 +74,7 @@ int soft_set_state(struct cpu *c, const struct x86_state *s)
 	SAME_FIELDS(SET)
 	SAME_ARRAYS(SET_ARRAY)
 	c->apic_base = s->apic_base;
-	c->tsc_offset = tsc_offset_for(s->tsc);
+	c->tsc_offset = state_tsc_offset(c, s->tsc);
 	c->shadow = (s->shadow_sti ? SHADOW_STI : 0) | (s->shadow_mov_ss ? SHADOW_MOV_SS : 0);
 	c->halted = s->mp_state == MP_HALTED;
 	c->exc_vector = -1;

@@ -122,9 +122,9 @@ static const struct insn *io_string(struct cpu *c, const struct insn *i, bool in
 	bool rep = i->flags & (IF_REP | IF_REPNE);
 	uint16_t port = (uint16_t)c->gpr[RDX];
 
+	need_io(c, i, port, size); /* even where there is nothing to do */
 	if (rep && !(c->gpr[RCX] & addr_mask(i)))
 		NEXT(i);
-	need_io(c, i, port, size);
 	for (;;) {
 		if (input)
 			ins_one(c, i, port, size);
