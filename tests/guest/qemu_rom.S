@@ -22,6 +22,8 @@ start:
 	mov es, ax
 	mov ss, ax
 	mov sp, 2000h
+	push word 2
+	popf
 	jmp 0:1000h
 %else
 	o32 lgdt [cs:gdtr]

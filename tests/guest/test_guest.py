@@ -27,6 +27,8 @@ PROGRAMS = {
     "strings": ("long", 0),
     "cpu": ("long", 0),
     "modes": ("long", 0),
+    "real": ("real", 0),
+    "protected": ("protected", 0),
 }
 
 
@@ -94,3 +96,15 @@ def test_program(build, engine, name):
     code, out, err = run_vmm(engine, build(name), mode)
     check_output(out)
     assert code == status, f"exit status {code}\n{err}"
+
+
+# how the program ends: exit status
+ENDS = {"TRIPLE": 6, "TRIPLE_LIMIT": 6, "CF9": 4, "I8042": 4, "PORT92": 4, "PANIC": 5, "HALT": 0}
+
+
+@pytest.mark.parametrize("engine", [e for e in ENGINES if e != "qemu"])
+@pytest.mark.parametrize("how", ENDS)
+def test_end(build, engine, how):
+    code, out, err = run_vmm(engine, build("ends", how), "long")
+    assert out.replace("\r", "") == "ok here\n", out
+    assert code == ENDS[how], f"exit status {code}\n{err}"
