@@ -1,12 +1,13 @@
 /* acpi.c - the ACPI tables of this machine, for a kernel's eyes only.
  *
- *   LAYOUT_ACPI: RSDP | XSDT | FACS | DSDT | FADT | MADT    all below 64 KiB, 64-byte aligned */
+ *   LAYOUT_ACPI: RSDP | XSDT | FACS | DSDT | FADT | MADT | MCFG    all below 64 KiB, 64-byte aligned */
 #include "boot/acpi.h"
 
 #include <errno.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "boot/acpi_pci.h"
 #include "boot/aml.h"
 #include "core/layout.h"
 #include "core/memmap.h"
@@ -79,6 +80,7 @@ static void dsdt_write(struct tables *t, uint32_t *off)
 		aml_crs(&a, d->ports, d->nports, d->irq);
 		aml_end(&a, dev);
 	}
+	acpi_pci_device(&a);
 	aml_end(&a, sb);
 	aml_name_package(&a, "_S5_", s5, sizeof(s5));
 	table_end(t, p, "DSDT", 2, (uint32_t)(TABLE_HEAD + a.len));
@@ -203,27 +205,41 @@ static void madt_write(struct tables *t, unsigned ncpus, uint32_t *off)
 	table_end(t, p, "APIC", 5, (uint32_t)(at - p));
 }
 
+/* Memory-mapped configuration space (PCI Firmware Specification 3.0, 4.1.2) */
+static void mcfg_write(struct tables *t, uint32_t *off)
+{
+	uint8_t *p = table_begin(t, off);
+
+	le64_store(p + 44, LAYOUT_PCI_ECAM);
+	p[55] = LAYOUT_PCI_BUSES - 1; /* the last bus; the first is 0 */
+	table_end(t, p, "MCFG", 1, 60);
+}
+
+#define XSDT_TABLES 3u
+
 int acpi_write(struct memmap *mem, unsigned ncpus, uint64_t *rsdp, struct err *e)
 {
 	uint8_t img[TABLES_LEN] = { 0 };
 	struct tables t = { .img = img };
-	uint32_t root, xsdt, facs, dsdt, fadt, madt;
+	uint32_t root, xsdt, facs, dsdt, fadt, madt, mcfg;
 
 	if (!ncpus || ncpus > ACPI_CPUS_MAX)
 		return err_set(e, -EINVAL, "the machine cannot have %u CPUs", ncpus);
 	uint8_t *r = table_begin(&t, &root);
 	table_skip(&t, 36);
 	uint8_t *x = table_begin(&t, &xsdt);
-	table_skip(&t, TABLE_HEAD + 2 * 8);
+	table_skip(&t, TABLE_HEAD + XSDT_TABLES * 8);
 	facs_write(&t, &facs);
 	dsdt_write(&t, &dsdt);
 	fadt_write(&t, facs, dsdt, &fadt);
 	madt_write(&t, ncpus, &madt);
+	mcfg_write(&t, &mcfg);
 
 	le64_store(x + TABLE_HEAD, LAYOUT_ACPI + fadt);
 	le64_store(x + TABLE_HEAD + 8, LAYOUT_ACPI + madt);
+	le64_store(x + TABLE_HEAD + 16, LAYOUT_ACPI + mcfg);
 	struct tables none = { .img = img };
-	table_end(&none, x, "XSDT", 1, TABLE_HEAD + 2 * 8);
+	table_end(&none, x, "XSDT", 1, TABLE_HEAD + XSDT_TABLES * 8);
 
 	/* RSDP (5.2.5.3): the first checksum is over ACPI 1.0's 20 bytes */
 	acpi_text(r, "RSD PTR ");

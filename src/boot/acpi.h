@@ -34,7 +34,7 @@ static inline void acpi_text(uint8_t *p, const char *text)
 		*p++ = (uint8_t)*text++;
 }
 
-/* Writes RSDP, XSDT, FADT, FACS, MADT and DSDT from LAYOUT_ACPI on. *rsdp is the root's address. */
+/* Writes RSDP, XSDT, FADT, FACS, MADT, MCFG and DSDT from LAYOUT_ACPI on. *rsdp is the root's address. */
 int acpi_write(struct memmap *mem, unsigned ncpus, uint64_t *rsdp, struct err *e);
 
 #endif

@@ -35,7 +35,7 @@ static void aml_bytes(struct aml *a, const void *p, size_t n)
 
 static void aml_byte(struct aml *a, uint8_t v) { aml_bytes(a, &v, 1); }
 
-static void aml_int(struct aml *a, uint32_t v)
+void aml_int(struct aml *a, uint32_t v)
 {
 	uint8_t b[4];
 
@@ -127,14 +127,35 @@ void aml_name_eisaid(struct aml *a, const char *name, const char *id)
 	aml_byte(a, (uint8_t)digits);
 }
 
-void aml_name_package(struct aml *a, const char *name, const uint8_t *v, uint8_t n)
+size_t aml_package_begin(struct aml *a, uint8_t n)
 {
-	aml_name(a, name);
 	aml_byte(a, AML_PACKAGE);
 	size_t mark = aml_begin(a);
 	aml_byte(a, n);
+	return mark;
+}
+
+size_t aml_name_package_begin(struct aml *a, const char *name, uint8_t n)
+{
+	aml_name(a, name);
+	return aml_package_begin(a, n);
+}
+
+void aml_name_package(struct aml *a, const char *name, const uint8_t *v, uint8_t n)
+{
+	size_t mark = aml_name_package_begin(a, name, n);
 	for (unsigned i = 0; i < n; i++)
 		aml_int(a, v[i]);
+	aml_end(a, mark);
+}
+
+void aml_name_buffer(struct aml *a, const char *name, const uint8_t *v, size_t n)
+{
+	aml_name(a, name);
+	aml_byte(a, AML_BUFFER);
+	size_t mark = aml_begin(a);
+	aml_int(a, (uint32_t)n);
+	aml_bytes(a, v, n);
 	aml_end(a, mark);
 }
 
@@ -158,10 +179,5 @@ void aml_crs(struct aml *a, const struct aml_ports *ports, unsigned nports, int 
 	}
 	r[n++] = RES_END;
 	r[n++] = 0;
-	aml_name(a, "_CRS");
-	aml_byte(a, AML_BUFFER);
-	size_t mark = aml_begin(a);
-	aml_int(a, (uint32_t)n);
-	aml_bytes(a, r, n);
-	aml_end(a, mark);
+	aml_name_buffer(a, "_CRS", r, n);
 }

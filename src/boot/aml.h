@@ -25,6 +25,12 @@ void aml_name_string(struct aml *a, const char *name, const char *s);
 void aml_name_eisaid(struct aml *a, const char *name, const char *id);               /* "PNP0501" */
 void aml_name_package(struct aml *a, const char *name, const uint8_t *v, uint8_t n); /* of small integers */
 
+void aml_int(struct aml *a, uint32_t v);                           /* an element of a package */
+void aml_name_buffer(struct aml *a, const char *name, const uint8_t *v, size_t n);
+/* Packages of @n elements, named or an element of another; ended by aml_end */
+size_t aml_name_package_begin(struct aml *a, const char *name, uint8_t n);
+size_t aml_package_begin(struct aml *a, uint8_t n);
+
 /* _CRS with fixed port ranges and at most one ISA interrupt */
 struct aml_ports {
 	uint16_t base;

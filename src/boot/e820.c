@@ -35,5 +35,6 @@ void e820_build(const struct memmap *mem, struct e820 *out)
 		e820_add(out, s->gpa, end < LAYOUT_MPTABLE ? end : LAYOUT_MPTABLE, E820_RAM);
 		e820_add(out, s->gpa > MIB ? s->gpa : MIB, end, E820_RAM);
 	}
+	e820_add(out, LAYOUT_PCI_ECAM, LAYOUT_PCI_ECAM + LAYOUT_PCI_ECAM_LEN, E820_RESERVED);
 	qsort(out->e, out->n, sizeof(out->e[0]), e820_order);
 }

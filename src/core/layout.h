@@ -7,8 +7,11 @@
 
 #define LAYOUT_PCI_ECAM      0xe0000000ull /* 256 MiB: 256 buses */
 #define LAYOUT_PCI_ECAM_LEN  0x10000000ull
+#define LAYOUT_PCI_BUSES     1u            /* that answer there */
 #define LAYOUT_PCI_MMIO      0xc0000000ull /* 512 MiB of 32-bit BARs */
 #define LAYOUT_PCI_MMIO_LEN  0x20000000ull
+#define LAYOUT_PCI_SLOTS     32u
+#define LAYOUT_PCI_GSI(slot) (16u + (slot) % 8u) /* of a slot's INTA#: _PRT says so */
 #define LAYOUT_IOAPIC        0xfec00000ull
 #define LAYOUT_LAPIC         0xfee00000ull
 
@@ -35,6 +38,8 @@
 #define PORT_COM1 0x3f8
 #define PORT_PVPANIC 0x505
 #define PORT_ACPI_PM 0x600 /* PM1a event 0x600, control 0x604, PM timer 0x608, GPE0 0x620 */
+#define PORT_PCI_ADDRESS 0xcf8 /* and PORT_RESET within it */
+#define PORT_PCI_DATA 0xcfc
 #define PORT_RESET 0xcf9
 
 /* ISA lines */

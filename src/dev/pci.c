@@ -10,11 +10,9 @@
 #include "dev/devstate.h"
 #include "dev/pci_priv.h"
 
-#define CONFIG_ADDRESS 0xcf8u
-#define CONFIG_DATA    0xcfcu
 #define ADDRESS_ENABLE 0x80000000u
 #define ADDRESS_WRITABLE 0x80fffffcu
-#define ECAM_BUS_LEN   0x100000ull /* 32 slots, 8 functions, 4 KiB each: the one bus there is */
+#define ECAM_LEN       (LAYOUT_PCI_BUSES << 20) /* a bus: 32 slots, 8 functions, 4 KiB each */
 
 /* --- configuration space --- */
 
@@ -131,7 +129,7 @@ static const struct device_ops ecam_ops = {
 static void line_change(struct pci_bus *b, struct pci_dev *d)
 {
 	bool level = d->line && !d->line_off;
-	unsigned gsi = pci_slot_gsi(d->slot), *n = &b->lines[gsi - PCI_GSI_FIRST];
+	unsigned gsi = LAYOUT_PCI_GSI(d->slot), *n = &b->lines[gsi];
 
 	if (level == d->asserted)
 		return;
@@ -197,16 +195,16 @@ int pci_attach(struct pci_bus *b, struct pci_dev *d, struct err *e)
 	int r = 0;
 
 	pthread_mutex_lock(&b->lock);
-	for (d->slot = 0; d->slot < PCI_SLOTS && b->slots[d->slot]; d->slot++)
+	for (d->slot = 0; d->slot < LAYOUT_PCI_SLOTS && b->slots[d->slot]; d->slot++)
 		;
-	if (d->slot == PCI_SLOTS)
-		r = err_set(e, -ENOSPC, "the PCI bus has no room for more than %u devices", PCI_SLOTS);
+	if (d->slot == LAYOUT_PCI_SLOTS)
+		r = err_set(e, -ENOSPC, "the PCI bus has no room for more than %u devices", LAYOUT_PCI_SLOTS);
 	if (!r)
 		r = place_bars(b, d, e);
 	if (!r) {
 		le16_store(d->cfg + PCI_COMMAND, d->bars[0].size ? PCI_COMMAND_MEMORY : 0);
 		if (d->cfg[PCI_INT_PIN])
-			d->cfg[PCI_INT_LINE] = (uint8_t)pci_slot_gsi(d->slot);
+			d->cfg[PCI_INT_LINE] = (uint8_t)LAYOUT_PCI_GSI(d->slot);
 		memcpy(d->initial, d->cfg, PCI_CONFIG_LEN);
 		d->bus = b;
 		b->slots[d->slot] = d;
@@ -282,11 +280,11 @@ static int add_regions(struct pci_bus *b, struct err *e)
 
 	if (b->cf9_ops)
 		bus_remove(b->pio, PORT_RESET);
-	r = bus_add(b->pio, CONFIG_ADDRESS, 4, &address_ops, b, e);
+	r = bus_add(b->pio, PORT_PCI_ADDRESS, 4, &address_ops, b, e);
 	if (!r)
-		r = bus_add(b->pio, CONFIG_DATA, 4, &data_ops, b, e);
+		r = bus_add(b->pio, PORT_PCI_DATA, 4, &data_ops, b, e);
 	if (!r)
-		r = bus_add(b->mmio, LAYOUT_PCI_ECAM, ECAM_BUS_LEN, &ecam_ops, b, e);
+		r = bus_add(b->mmio, LAYOUT_PCI_ECAM, ECAM_LEN, &ecam_ops, b, e);
 	return r;
 }
 

@@ -8,7 +8,7 @@
  * appears with pci_attach. Its BARs are regions of the MMIO bus wherever the guest puts them; the bus gives
  * them an address before the guest starts, as firmware would.
  *
- * Interrupts: slot n's INTA# is GSI 16 + n % 8, level, shared; or MSI-X.
+ * Interrupts: slot n's INTA# is GSI LAYOUT_PCI_GSI(n), level, shared; or MSI-X.
  *
  * Locks: the bus's (all configuration spaces) before a device's own before those here for MSI-X and lines
  * before the interrupt chips'. Functions for devices say which they take. */
@@ -29,14 +29,8 @@ struct irq_router;
 struct pci_bus;
 struct pci_dev;
 
-#define PCI_SLOTS 32u
 #define PCI_CONFIG_LEN 256u
 #define PCI_BARS 6u
-#define PCI_GSI_FIRST 16u
-#define PCI_GSIS 8u
-
-/* The GSI of INTA# in a slot: also what _PRT says (boot/acpi.c) */
-static inline unsigned pci_slot_gsi(unsigned slot) { return PCI_GSI_FIRST + slot % PCI_GSIS; }
 
 /* Configuration registers (6.1) */
 enum {

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "core/irq.h"
+#include "core/layout.h"
 #include "dev/pci.h"
 
 struct pci_bus {
@@ -13,11 +14,11 @@ struct pci_bus {
 	void *cf9;
 	pthread_mutex_t lock;      /* guards address, slots and the devices' configuration spaces */
 	uint32_t address;          /* CF8h */
-	struct pci_dev *slots[PCI_SLOTS];
+	struct pci_dev *slots[LAYOUT_PCI_SLOTS];
 	uint64_t next_bar;         /* where the next BAR goes */
 	struct pci_dev bridge;
 	pthread_mutex_t line_lock; /* guards lines and each device's line */
-	unsigned lines[PCI_GSIS];  /* how many devices assert it */
+	unsigned lines[24];        /* by GSI: how many devices assert it */
 };
 
 /* Configuration accesses to a device, within PCI_CONFIG_LEN; the bus's lock is held */

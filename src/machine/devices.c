@@ -18,7 +18,7 @@
 #include "machine/internal.h"
 #include "machine/vcpu.h"
 
-static void own(struct machine *m, const struct device_ops *ops, void *dev)
+void machine_own(struct machine *m, const struct device_ops *ops, void *dev)
 {
 	m->devices[m->ndevices].ops = ops;
 	m->devices[m->ndevices++].dev = dev;
@@ -48,7 +48,7 @@ static int create_irqchip(struct machine *m, struct err *e)
 	int r = irqchip_create(m->pio, m->mmio, &cfg, &m->irqchip, e);
 
 	if (!r)
-		own(m, &irqchip_ops, m->irqchip);
+		machine_own(m, &irqchip_ops, m->irqchip);
 	return r;
 }
 
@@ -88,7 +88,7 @@ static int create_serial(struct machine *m, const struct irq_router *router, str
 	if (!r)
 		r = ns16550_create(m->pio, &com1, &m->com1, e);
 	if (!r)
-		own(m, &ns16550_ops, m->com1);
+		machine_own(m, &ns16550_ops, m->com1);
 	return r;
 }
 
@@ -104,15 +104,15 @@ static int create_legacy(struct machine *m, const struct irq_router *router, str
 	r = i8254_create(m->pio, (struct irq_line){ router, IRQ_PIT }, m->loop, &pit, e);
 	if (r < 0)
 		return r;
-	own(m, &i8254_ops, pit);
+	machine_own(m, &i8254_ops, pit);
 	r = mc146818_create(m->pio, (struct irq_line){ router, IRQ_RTC }, m->loop, &rtc, e);
 	if (r < 0)
 		return r;
-	own(m, &mc146818_ops, rtc);
+	machine_own(m, &mc146818_ops, rtc);
 	r = i8042_create(m->pio, (struct irq_line){ router, IRQ_KBD }, &m->power, &kbd, e);
 	if (r < 0)
 		return r;
-	own(m, &i8042_ops, kbd);
+	machine_own(m, &i8042_ops, kbd);
 	return 0;
 }
 
@@ -120,22 +120,21 @@ static int create_power(struct machine *m, const struct irq_router *router, stru
 {
 	struct acpi_pm *pm = NULL;
 	struct pvpanic *panic = NULL;
-	struct reset_port *reset = NULL;
 	struct irq_line sci = { router, IRQ_ACPI_SCI };
 	int r;
 
 	r = acpi_pm_create(m->pio, sci, m->loop, &m->power, &pm, e);
 	if (r < 0)
 		return r;
-	own(m, &acpi_pm_ops, pm);
+	machine_own(m, &acpi_pm_ops, pm);
 	r = pvpanic_create(m->pio, &m->power, &panic, e);
 	if (r < 0)
 		return r;
-	own(m, &pvpanic_ops, panic);
-	r = reset_create(m->pio, &m->power, &reset, e);
+	machine_own(m, &pvpanic_ops, panic);
+	r = reset_create(m->pio, &m->power, &m->reset, e);
 	if (r < 0)
 		return r;
-	own(m, &reset_ops, reset);
+	machine_own(m, &reset_ops, m->reset);
 	return 0;
 }
 
@@ -156,5 +155,7 @@ int machine_devices_create(struct machine *m, struct err *e)
 		r = create_legacy(m, router, e);
 	if (!r)
 		r = create_power(m, router, e);
+	if (!r)
+		r = machine_pci_create(m, router, e);
 	return r;
 }

@@ -7,13 +7,14 @@
 #include "base/err.h"
 #include "boot/boot.h"
 #include "core/device.h"
+#include "core/irq.h"
 #include "core/memmap.h"
 #include "core/power.h"
 #include "engine/engine.h"
 #include "engine/x86/state.h"
 #include "machine/machine.h"
 
-#define MACHINE_DEVICES_MAX 16
+#define MACHINE_DEVICES_MAX 48
 
 struct cpu_thread;
 
@@ -30,6 +31,8 @@ struct machine {
 
 	struct irqchip *irqchip;
 	struct ns16550 *com1;
+	struct reset_port *reset;
+	struct pci_bus *pci;
 	/* In order of creation; reset in that order, destroyed in the opposite one */
 	struct { const struct device_ops *ops; void *dev; } devices[MACHINE_DEVICES_MAX];
 	unsigned ndevices;
@@ -49,6 +52,11 @@ struct machine {
 
 /* devices.c: everything on the buses. 0 or -errno with a sentence; what was made is in m->devices. */
 int machine_devices_create(struct machine *, struct err *e);
+
+/* Notes a device for reset and the end */
+void machine_own(struct machine *, const struct device_ops *ops, void *dev);
+/* pci.c: the PCI bus and what is on it. As above; m->reset is there. */
+int machine_pci_create(struct machine *, const struct irq_router *, struct err *e);
 
 /* An event of the guest, the user or a CPU: stops all CPUs and the loop. Any thread, returns at once. */
 void machine_power(struct machine *, enum power_event ev);
