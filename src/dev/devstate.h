@@ -83,18 +83,20 @@ static inline void ds_bool(struct devstate *s, bool *v)
 	*v = b & 1;
 }
 
-/* A point in time against @now: its distance; UINT64_MAX (never) stays. Off by 2^62 ns or more: bad. */
+/* A point in time, saved as its distance from @now; UINT64_MAX (never) as the farthest past. Loading
+ * refuses what is 2^62 or more away. */
 static inline void ds_time(struct devstate *s, uint64_t *when, uint64_t now)
 {
-	uint64_t d = *when == UINT64_MAX ? UINT64_MAX : *when - now;
+	const uint64_t never = 1ull << 63;
+	uint64_t d = *when == UINT64_MAX ? never : *when - now;
 
 	ds_u64(s, &d);
 	if (!s->loading || s->bad)
 		return;
-	if (d != UINT64_MAX && d + (1ull << 62) >= 1ull << 63)
-		s->bad = true;
-	else if (d == UINT64_MAX)
+	if (d == never)
 		*when = UINT64_MAX;
+	else if (d + (1ull << 62) >= 1ull << 63)
+		s->bad = true;
 	else
 		*when = (int64_t)d < 0 && -d > now ? 0 : now + d;
 }

@@ -8,7 +8,7 @@
 #include "dev/lapic_priv.h"
 
 #define PERIOD_MIN_NS 100000u
-#define FAR_NS (1ull << 62)
+#define FAR_NS (1ull << 60) /* 36 years: as good as never, and safe to add to a time */
 
 static uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c, bool up)
 {

@@ -60,7 +60,14 @@ struct ns16550 {
 	struct ns16550_config cfg;
 	struct regs r;
 	bool line;
+	bool hold;            /* see ns16550_hold_input */
 };
+
+/* Loopback disconnects the line */
+static bool accepts(const struct ns16550 *d)
+{
+	return !(d->r.mcr & MCR_LOOP) && (!d->hold || ((d->r.ier & IER_RX) && (d->r.mcr & MCR_OUT2)));
+}
 
 static unsigned fifo_len(const struct regs *r)
 {
@@ -181,7 +188,7 @@ static uint64_t ns16550_read(void *dev, uint64_t off, unsigned size)
 	v = reg_read(&d->r, (unsigned)off & 7);
 	update_irq(d);
 	/* Asked for at the last byte, so that a burst is one call */
-	room = d->r.starved && !d->r.rx_n;
+	room = d->r.starved && !d->r.rx_n && accepts(d);
 	if (room)
 		d->r.starved = false;
 	pthread_mutex_unlock(&d->lock);
@@ -250,8 +257,8 @@ static void ns16550_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 	pthread_mutex_lock(&d->lock);
 	reg_write(d, (unsigned)off & 7, (uint8_t)val);
 	update_irq(d);
-	/* Input comes by itself again when FCR empties the FIFO, or loopback ends */
-	room = d->r.starved && !d->r.rx_n && !(d->r.mcr & MCR_LOOP);
+	/* Input comes by itself again when FCR empties the FIFO, loopback ends, or the guest begins to listen */
+	room = d->r.starved && !d->r.rx_n && accepts(d);
 	if (room)
 		d->r.starved = false;
 	pthread_mutex_unlock(&d->lock);
@@ -264,7 +271,7 @@ size_t ns16550_input(struct ns16550 *d, const uint8_t *buf, size_t n)
 	size_t took = 0;
 
 	pthread_mutex_lock(&d->lock);
-	if (!(d->r.mcr & MCR_LOOP)) { /* loopback disconnects the line */
+	if (accepts(d)) {
 		while (took < n && d->r.rx_n < fifo_len(&d->r))
 			rx_put(&d->r, buf[took++]);
 	}
@@ -273,6 +280,11 @@ size_t ns16550_input(struct ns16550 *d, const uint8_t *buf, size_t n)
 	update_irq(d);
 	pthread_mutex_unlock(&d->lock);
 	return took;
+}
+
+void ns16550_hold_input(struct ns16550 *d, bool hold)
+{
+	d->hold = hold;
 }
 
 void ns16550_break(struct ns16550 *d)
@@ -302,8 +314,9 @@ static void ns16550_reset(void *dev)
 	pthread_mutex_lock(&d->lock);
 	regs_reset(&d->r);
 	update_irq(d);
-	room = d->r.starved;
-	d->r.starved = false;
+	room = d->r.starved && accepts(d);
+	if (room)
+		d->r.starved = false;
 	pthread_mutex_unlock(&d->lock);
 	if (room && d->cfg.room)
 		d->cfg.room(d->cfg.ctx);

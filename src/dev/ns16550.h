@@ -6,6 +6,8 @@
 #include "core/device.h"
 #include "core/irq.h"
 
+#include <stdbool.h>
+
 struct bus;
 struct err;
 struct ns16550;
@@ -27,6 +29,9 @@ extern const struct device_ops ns16550_ops;
 
 /* Gives @n bytes to the receiver; how many it took (0 to n). Any thread. */
 size_t ns16550_input(struct ns16550 *, const uint8_t *buf, size_t n);
+/* With @hold, input waits until the guest's receive interrupt is enabled and let through (OUT2): the driver of a kernel that
+ * works with interrupts empties the FIFO when it opens the port, and what came before would be lost. */
+void ns16550_hold_input(struct ns16550 *, bool hold); /* before vcpus run */
 /* A break condition on the line (Linux's magic SysRq). Any thread. */
 void ns16550_break(struct ns16550 *);
 
