@@ -11,6 +11,7 @@
 #include "core/bus.h"
 #include "core/layout.h"
 #include "dev/irqchip.h"
+#include "dev/ns16550.h"
 #include "host/loop.h"
 #include "host/term.h"
 #include "machine/internal.h"
@@ -203,6 +204,8 @@ int machine_boot(struct machine *m, struct err *e)
 	r = boot_load(&m->boot, &m->mem, &m->start, &info, e);
 	if (r < 0)
 		return r;
+	/* a raw program or a unikernel may poll the port for ever */
+	ns16550_hold_input(m->com1, info.protocol == BOOT_PROTO_LINUX64 || info.protocol == BOOT_PROTO_LINUX32);
 	if (m->ops->mem_written)
 		for (unsigned i = 0; i < m->mem.nslots; i++)
 			m->ops->mem_written(m->vm, m->mem.slots[i].gpa, m->mem.slots[i].len);

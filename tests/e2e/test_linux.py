@@ -102,6 +102,12 @@ def test_piped(cloud):
     assert b"piped-2" in rest
 
 
+def test_input_that_is_there_from_the_start(cloud):
+    """The shell gets what was piped in long before its port was opened"""
+    r = run_vmm(*cloud.args(), stdin=b"echo early-$((1+1))\npoweroff -f\n")
+    assert r.code == 0 and "early-2" in r.out, r
+
+
 def test_closed_stdin_boots(cloud):
     r = run_vmm(*cloud.args(cmdline=CMDLINE + " vibe.poweroff"))
     assert r.code == 0 and "vibe-vmm: init is running" in r.out, r

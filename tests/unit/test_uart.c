@@ -168,6 +168,24 @@ static void saves(void **state)
 	assert_int_equal(inb(0x3f8), 'a');
 }
 
+/* Input that came early waits for the driver to listen, also while a probe plays with the registers */
+static void holds_input(void **state)
+{
+	ns16550_hold_input(uart, true);
+	assert_int_equal(ns16550_input(uart, (const uint8_t *)"ab", 2), 0);
+	outb(0x3f9, 0x0f);
+	outb(0x3f9, 0);
+	outb(0x3fc, 8);
+	outb(0x3fa, 7);
+	assert_int_equal(rooms, 0);
+	assert_int_equal(inb(0x3fd) & 1, 0);
+	outb(0x3f9, 1);
+	assert_int_equal(rooms, 1);
+	assert_int_equal(ns16550_input(uart, (const uint8_t *)"ab", 2), 2);
+	assert_true(lines.level[4]);
+	assert_int_equal(inb(0x3f8), 'a');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +196,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(receives_with_priorities, setup, teardown),
 		cmocka_unit_test_setup_teardown(loopback, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_fifo, setup, teardown),
+		cmocka_unit_test_setup_teardown(holds_input, setup, teardown),
 		cmocka_unit_test_setup_teardown(saves, setup, teardown),
 	};
 
