@@ -7,7 +7,8 @@ static unsigned hits[OP_COUNT];
 /* --- random states --- */
 static uint32_t rnd_f32(void)
 {
-	static const uint32_t t[] = { 0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000,
+	static const uint32_t t[] = { 0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
+		0xffc00000,
 		0x7f800001, 0xffa00000, 1, 0x80000001, 0x007fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0xcf000000, 0x3f000000,
 		0x5f000000, 0x34000000, 0x00400000, 0x0c000000 };
 	switch (rnd_n(4)) {
@@ -18,7 +19,8 @@ static uint32_t rnd_f32(void)
 }
 static uint64_t rnd_f64(void)
 {
-	static const uint64_t t[] = { 0, 1ull << 63, 0x3ffull << 52, 0xbffull << 52, 0x7ffull << 52, 0xfffull << 52, 0x7ff8ull << 48,
+	static const uint64_t t[] = { 0, 1ull << 63, 0x3ffull << 52, 0xbffull << 52, 0x7ffull << 52, 0xfffull << 52,
+		0x7ff8ull << 48,
 		0xfff8ull << 48, (0x7ffull << 52) + 1, 0xfff4ull << 48, 1, (1ull << 63) + 1, (1ull << 52) - 1, 1ull << 52,
 		0x7fefffffffffffffull, 0x41dfffffffc00000ull, 0x41e0000000000000ull, 0xc1e0000000200000ull, 0x43e0000000000000ull,
 		0x3fe0000000000000ull, 0x3810000000000000ull, 0x380fffffffffffffull, 0x47efffffffffffffull };
@@ -30,11 +32,15 @@ static uint64_t rnd_f64(void)
 }
 static void rnd_f80(uint8_t *p)
 {
-	static const struct { uint64_t m; uint16_t e; } t[] = { { 0, 0 }, { 0, 0x8000 }, { 1ull << 63, 0x3fff }, { 1ull << 63, 0xbfff },
-		{ 1ull << 63, 0x7fff }, { 1ull << 63, 0xffff }, { 3ull << 62, 0xffff }, { (1ull << 63) + 5, 0x7fff }, { 1, 0 }, { 1ull << 63, 0 },
+	static const struct { uint64_t m; uint16_t e; } t[] = { { 0, 0 }, { 0, 0x8000 }, { 1ull << 63, 0x3fff },
+		{ 1ull << 63, 0xbfff },
+		{ 1ull << 63, 0x7fff }, { 1ull << 63, 0xffff }, { 3ull << 62, 0xffff }, { (1ull << 63) + 5, 0x7fff }, { 1,
+		0 }, { 1ull << 63, 0 },
 		{ 1ull << 62, 0x8000 }, { 1, 0x3fff }, { 0, 0x7fff }, { ~0ull, 0x7ffe }, { 1ull << 63, 1 }, { ~0ull, 0x3ffe },
-		{ 0xde0b6b3a763ffff0ull, 0x403a }, { 1ull << 63, 0x403e }, { 1ull << 63, 0x3ffe }, { ~0ull, 0x43fe }, { ~0ull, 0x407e },
-		{ 0xffffff8000000000ull, 0x407e }, { 1ull << 63, 0x3f80 }, { 1ull << 63, 0x3c00 }, { 0xc90fdaa22168c235ull, 0x4000 } };
+		{ 0xde0b6b3a763ffff0ull, 0x403a }, { 1ull << 63, 0x403e }, { 1ull << 63, 0x3ffe }, { ~0ull, 0x43fe },
+		{ ~0ull, 0x407e },
+		{ 0xffffff8000000000ull, 0x407e }, { 1ull << 63, 0x3f80 }, { 1ull << 63, 0x3c00 }, { 0xc90fdaa22168c235ull,
+		0x4000 } };
 	unsigned n = rnd_n(ARRAY_LEN(t));
 	switch (rnd_n(4)) {
 	case 0:
@@ -142,8 +148,9 @@ static void report(const struct host_state *s, const struct host_state *h, const
 		fprintf(stderr, n & 1 ? "\n" : "");
 	}
 	for (unsigned n = 0; n < 32; n++) {
+		const unsigned at = FX_XMM + n * 8;
 		snprintf(name, sizeof(name), "xmm%u%s", n / 2, n & 1 ? "hi" : "lo");
-		show(name, le64_load(s->fx + FX_XMM + n * 8), le64_load(h->fx + FX_XMM + n * 8), le64_load(o->fx + FX_XMM + n * 8), n < 4);
+		show(name, le64_load(s->fx + at), le64_load(h->fx + at), le64_load(o->fx + at), n < 4);
 	}
 }
 
@@ -155,7 +162,8 @@ static bool same(const struct insn *in, const struct host_state *a, const struct
 		return true; /* an unmasked denormal operand is pushed, or not */
 	if (le16_load(a->fx + 2) & FSW_ES) /* condition codes of comparisons with an unmasked exception */
 		mask &= ~0x4500u;
-	if (le16_load(a->fx) != le16_load(b->fx) || ((le16_load(a->fx + 2) ^ le16_load(b->fx + 2)) & mask) || a->fx[4] != b->fx[4])
+	if (le16_load(a->fx) != le16_load(b->fx) || a->fx[4] != b->fx[4] ||
+	    ((le16_load(a->fx + 2) ^ le16_load(b->fx + 2)) & mask))
 		return false;
 	if (le32_load(a->fx + FX_MXCSR) != le32_load(b->fx + FX_MXCSR))
 		return false;

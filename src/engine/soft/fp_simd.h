@@ -40,15 +40,16 @@ void fp_st16_slow(struct cpu *, const struct insn *, uint64_t lin, v128 v); /* b
 /* The usual case of a memory operand: flat 64-bit addressing, a TLB hit, aligned by @align (a power of two).
  * NULL otherwise: the handler goes on in its NAME_slow, in tail position, so that it needs no stack
  * frame for what hardly ever happens. Looks at no trap. */
-static inline __attribute__((always_inline)) void *fp_fast(const struct cpu *c, const struct insn *i, const struct tlb_entry *e,
-                                                           unsigned size, unsigned align)
+static inline __attribute__((always_inline)) void *
+fp_fast(const struct cpu *c, const struct insn *i, const struct tlb_entry *e, unsigned size, unsigned align)
 {
 	uint64_t lin = c->gpr[i->base] + (c->gpr[i->index] << i->scale) + (uint64_t)i->disp;
 	if (unlikely(!(i->flags & IF_FLAT64) || i->asz != 8 || (lin & (align - 1))))
 		return NULL;
 	return tlb_hit(e, lin, size);
 }
-#define FP_SLOW_HANDLER(name) static __attribute__((noinline, cold)) const struct insn *name(struct cpu *c, const struct insn *i)
+#define FP_SLOW_HANDLER(name) \
+	static __attribute__((noinline, cold)) const struct insn *name(struct cpu *c, const struct insn *i)
 /* The value there: bytes is a constant, 2, 4, 8 (zero-extended) or 16 */
 static inline __attribute__((always_inline)) v128 fp_fast_get(const void *p, unsigned bytes)
 {

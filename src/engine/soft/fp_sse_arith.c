@@ -176,7 +176,8 @@ COMPARE(COMISD, 8)
 COMPARE(UCOMISD, 8)
 
 /* --- integers to scalars --- */
-HOT const struct insn *from_int(struct cpu *c, const struct insn *i, int64_t v, unsigned slow, v128 (*op)(v128, int64_t))
+typedef v128 from_int_fn(v128, int64_t);
+HOT const struct insn *from_int(struct cpu *c, const struct insn *i, int64_t v, unsigned slow, from_int_fn *op)
 {
 	v128 r;
 	FP_BEGIN(c, slow);
@@ -186,8 +187,16 @@ HOT const struct insn *from_int(struct cpu *c, const struct insn *i, int64_t v, 
 	NEXT(i);
 }
 #define FROM_INT(name) \
-	HANDLER(name##_r32) { unsigned slow = FP_SLOW(c, i); return from_int(c, i, (int32_t)R32(c, i->o[1].reg), slow, simd_##name); } \
-	HANDLER(name##_r64) { unsigned slow = FP_SLOW(c, i); return from_int(c, i, (int64_t)R64(c, i->o[1].reg), slow, simd_##name); } \
+	HANDLER(name##_r32) \
+	{ \
+		unsigned slow = FP_SLOW(c, i); \
+		return from_int(c, i, (int32_t)R32(c, i->o[1].reg), slow, simd_##name); \
+	} \
+	HANDLER(name##_r64) \
+	{ \
+		unsigned slow = FP_SLOW(c, i); \
+		return from_int(c, i, (int64_t)R64(c, i->o[1].reg), slow, simd_##name); \
+	} \
 	HANDLER(name##_m32) \
 	{ \
 		unsigned slow = FP_SLOW(c, i); \

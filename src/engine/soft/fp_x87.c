@@ -2,6 +2,7 @@
 #include "engine/soft/fp_x87.h"
 
 #define HANDLER(name) static const struct insn *name(struct cpu *c, const struct insn *i)
+#define HOT static inline __attribute__((always_inline))
 #define BIND(name) static insn_fn bind_##name(const struct insn *i) { return name; }
 
 void x87_raise(struct cpu *c, const struct insn *i)
@@ -11,8 +12,8 @@ void x87_raise(struct cpu *c, const struct insn *i)
 
 /* --- loads --- */
 /* Pushes what load() makes of the operand */
-static inline __attribute__((always_inline)) const struct insn *push_mem(
-	struct cpu *c, const struct insn *i, unsigned bytes, uint16_t (*load)(uint16_t, const union x87_mem *, struct x87_reg *))
+typedef uint16_t load_fn(uint16_t, const union x87_mem *, struct x87_reg *);
+HOT const struct insn *push_mem(struct cpu *c, const struct insn *i, unsigned bytes, load_fn *load)
 {
 	struct fpu *f = &c->fpu;
 	union x87_mem m;
@@ -101,8 +102,8 @@ CONSTANT(FLDZ)
 /* --- stores --- */
 /* Stores what store() makes of ST(0). Overflow and underflow, unmasked, store and pop nothing
  * (SDM 1 8.5.4); memory faults come before any change of state. */
-static inline __attribute__((always_inline)) const struct insn *store_mem(
-	struct cpu *c, const struct insn *i, unsigned bytes, bool pop, uint16_t (*store)(uint16_t, const struct x87_reg *, union x87_mem *))
+typedef uint16_t store_fn(uint16_t, const struct x87_reg *, union x87_mem *);
+HOT const struct insn *store_mem(struct cpu *c, const struct insn *i, unsigned bytes, bool pop, store_fn *store)
 {
 	struct fpu *f = &c->fpu;
 	union x87_mem m;
@@ -125,7 +126,7 @@ static inline __attribute__((always_inline)) const struct insn *store_mem(
 		NEXT(i);
 	}
 	sw = store(f->fcw, st_reg(f, 0), &m);
-	write = !(sw & ~f->fcw & 0x1f);
+	write = (sw & ~f->fcw & 0x1f) == 0;
 	if (unlikely(sw & ~f->fcw & 0x3f))
 		x87_host_reset();
 	if (write)

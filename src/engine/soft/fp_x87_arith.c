@@ -265,8 +265,8 @@ BINARY(FYL2X, 0, true)
 BINARY(FYL2XP1, 0, true)
 
 /* --- one operand, two results --- */
-HOT const struct insn *two_results(struct cpu *c, const struct insn *i,
-                                   uint16_t (*op)(uint16_t, const struct x87_reg *, struct x87_reg *, struct x87_reg *), unsigned cc_mask)
+typedef uint16_t push_fn(uint16_t, const struct x87_reg *, struct x87_reg *, struct x87_reg *);
+HOT const struct insn *two_results(struct cpu *c, const struct insn *i, push_fn *op, unsigned cc_mask)
 {
 	struct fpu *f = &c->fpu;
 	struct x87_reg r = x87_indefinite, t = x87_indefinite;
