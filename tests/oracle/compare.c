@@ -59,7 +59,8 @@ void print_vec(const struct vec *v, FILE *f)
 			continue;
 		fprintf(f, "    operand %u =", n);
 		for (unsigned i = len; i-- > 0;)
-			fprintf(f, "%s%02x", i == len - 1 || (i & 3) != 3 ? (i == len - 1 ? " " : "") : "_", v->fx[at + i]);
+			fprintf(f, "%s%02x", i == len - 1 || (i & 3) != 3 ? (i == len - 1 ? " " : "") : "_",
+				v->fx[at + i]);
 		fprintf(f, "\n");
 	}
 }
@@ -75,10 +76,12 @@ static void differ(struct diff *d, const char *what, uint64_t host, uint64_t our
 		return;
 	d->n++;
 	if (d->f)
-		fprintf(d->f, "    %s: host %llx, ours %llx\n", what, (unsigned long long)host, (unsigned long long)ours);
+		fprintf(d->f, "    %s: host %llx, ours %llx\n", what, (unsigned long long)host,
+			(unsigned long long)ours);
 }
 
-static void differ_bytes(struct diff *d, const char *what, unsigned idx, const uint8_t *host, const uint8_t *ours, unsigned len)
+static void differ_bytes(struct diff *d, const char *what, unsigned idx, const uint8_t *host, const uint8_t *ours,
+			 unsigned len)
 {
 	if (!memcmp(host, ours, len))
 		return;
@@ -102,7 +105,13 @@ static uint64_t defined_flags(const struct vec *v, const struct outcome *o)
 	unsigned count, bits = i->nopnd ? i->o[0].size * 8u : 0;
 
 	switch (i->op) {
-	case OP_SHL: case OP_SHR: case OP_SAR: case OP_ROL: case OP_ROR: case OP_RCL: case OP_RCR:
+	case OP_SHL:
+	case OP_SHR:
+	case OP_SAR:
+	case OP_ROL:
+	case OP_ROR:
+	case OP_RCL:
+	case OP_RCR:
 		count = (i->o[1].kind == O_IMM ? (unsigned)i->imm : (unsigned)v->gpr[RCX]) & (bits == 64 ? 63 : 31);
 		if (count == 0)
 			undef = 0;
@@ -113,7 +122,8 @@ static uint64_t defined_flags(const struct vec *v, const struct outcome *o)
 		if (i->op == OP_SAR)
 			undef &= ~(uint64_t)FL_CF;
 		break;
-	case OP_SHLD: case OP_SHRD:
+	case OP_SHLD:
+	case OP_SHRD:
 		count = (i->o[2].kind == O_IMM ? (unsigned)i->imm : (unsigned)v->gpr[RCX]) & (bits == 64 ? 63 : 31);
 		if (count == 0)
 			undef = 0;
@@ -122,12 +132,14 @@ static uint64_t defined_flags(const struct vec *v, const struct outcome *o)
 		else if (count <= bits)
 			undef = FL_AF | FL_OF;
 		break;
-	case OP_FCOMI: case OP_FCOMIP: case OP_FUCOMI: case OP_FUCOMIP:
+	case OP_FCOMI:
+	case OP_FCOMIP:
+	case OP_FUCOMI:
+	case OP_FUCOMIP:
 		if (o->fx[2] & 0x80) /* unmasked exception: vendors differ */
 			undef = FL_ARITH;
 		break;
-	default:
-		break;
+	default: break;
 	}
 	return FL_ARITH & ~undef;
 }
@@ -156,20 +168,42 @@ static unsigned undefined_fsw(const struct vec *v, unsigned fsw, unsigned st0_ex
 	if (fsw & 0x80) /* an unmasked exception: the result is stored or not */
 		return c0 | c1 | c2 | c3;
 	switch (v->in.op) {
-	case OP_FCOM: case OP_FCOMP: case OP_FCOMPP: case OP_FUCOM: case OP_FUCOMP: case OP_FUCOMPP: case OP_FICOM:
-	case OP_FICOMP: case OP_FTST: case OP_FXAM: case OP_FNINIT: case OP_FLDENV: case OP_FRSTOR: case OP_FXRSTOR:
-	case OP_FNSAVE: case OP_FNSTENV: case OP_FNSTSW: case OP_FXSAVE:
-		return 0;
-	case OP_FPREM: case OP_FPREM1: /* no quotient: only C2 is defined */
-		return st0_exp == 0x7fff ? c0 | c1 | c3 : 0;
-	case OP_FSIN: case OP_FCOS: case OP_FSINCOS: case OP_FPTAN:
-		return c0 | c3;
-	case OP_FCOMI: case OP_FCOMIP: case OP_FUCOMI: case OP_FUCOMIP: /* SDM: C1 = 0; APM: unchanged */
-		return c0 | c1 | c2 | c3;
-	case OP_FFREE: case OP_FFREEP: case OP_FNOP: case OP_FNCLEX: case OP_FNSTCW: case OP_FLDCW: case OP_FWAIT:
-		return c0 | c1 | c2 | c3;
-	default:
-		return c0 | c2 | c3;
+	case OP_FCOM:
+	case OP_FCOMP:
+	case OP_FCOMPP:
+	case OP_FUCOM:
+	case OP_FUCOMP:
+	case OP_FUCOMPP:
+	case OP_FICOM:
+	case OP_FICOMP:
+	case OP_FTST:
+	case OP_FXAM:
+	case OP_FNINIT:
+	case OP_FLDENV:
+	case OP_FRSTOR:
+	case OP_FXRSTOR:
+	case OP_FNSAVE:
+	case OP_FNSTENV:
+	case OP_FNSTSW:
+	case OP_FXSAVE: return 0;
+	case OP_FPREM:
+	case OP_FPREM1: /* no quotient: only C2 is defined */ return st0_exp == 0x7fff ? c0 | c1 | c3 : 0;
+	case OP_FSIN:
+	case OP_FCOS:
+	case OP_FSINCOS:
+	case OP_FPTAN: return c0 | c3;
+	case OP_FCOMI:
+	case OP_FCOMIP:
+	case OP_FUCOMI:
+	case OP_FUCOMIP: /* SDM: C1 = 0; APM: unchanged */ return c0 | c1 | c2 | c3;
+	case OP_FFREE:
+	case OP_FFREEP:
+	case OP_FNOP:
+	case OP_FNCLEX:
+	case OP_FNSTCW:
+	case OP_FLDCW:
+	case OP_FWAIT: return c0 | c1 | c2 | c3;
+	default: return c0 | c2 | c3;
 	}
 }
 
@@ -195,7 +229,9 @@ static void compare_x87(struct diff *d, const struct vec *v, const uint8_t *a, c
 static uint64_t operand_address(const struct vec *v)
 {
 	const struct insn *i = &v->in;
-	uint64_t ea = (i->base == REG_IP ? INSN_ADDR + v->len : i->base == REG_ZERO ? 0 : v->gpr[i->base]) +
+	uint64_t ea = (i->base == REG_IP     ? INSN_ADDR + v->len
+		       : i->base == REG_ZERO ? 0
+					     : v->gpr[i->base]) +
 		      (i->index == REG_ZERO ? 0 : v->gpr[i->index] << i->scale) + (uint64_t)i->disp;
 
 	if (i->asz == 4)
@@ -208,10 +244,14 @@ static uint64_t operand_address(const struct vec *v)
 /* Clears bytes that hold a processor's own constants, and pointers that AMD's store for pending exceptions only */
 static void mask_memory(const struct vec *v, uint8_t *m)
 {
-	const struct { uint16_t op; uint8_t osz, from, to; } ranges[] = {
-		{ OP_FXSAVE, 0, 6, 24 }, { OP_FXSAVE, 0, 28, 32 }, { OP_XSAVE, 0, 6, 24 }, { OP_XSAVE, 0, 28, 32 },
-		{ OP_XSAVEC, 0, 6, 24 }, { OP_XSAVEC, 0, 28, 32 }, { OP_XSAVEOPT, 0, 6, 24 }, { OP_XSAVEOPT, 0, 28, 32 },
-		{ OP_FNSAVE, 2, 6, 14 }, { OP_FNSTENV, 2, 6, 14 }, { OP_FNSAVE, 0, 12, 28 }, { OP_FNSTENV, 0, 12, 28 },
+	const struct {
+		uint16_t op;
+		uint8_t osz, from, to;
+	} ranges[] = {
+		{ OP_FXSAVE, 0, 6, 24 },   { OP_FXSAVE, 0, 28, 32 },   { OP_XSAVE, 0, 6, 24 },
+		{ OP_XSAVE, 0, 28, 32 },   { OP_XSAVEC, 0, 6, 24 },    { OP_XSAVEC, 0, 28, 32 },
+		{ OP_XSAVEOPT, 0, 6, 24 }, { OP_XSAVEOPT, 0, 28, 32 }, { OP_FNSAVE, 2, 6, 14 },
+		{ OP_FNSTENV, 2, 6, 14 },  { OP_FNSAVE, 0, 12, 28 },   { OP_FNSTENV, 0, 12, 28 },
 	};
 	uint64_t at = operand_address(v) - SCRATCH;
 
@@ -237,8 +277,8 @@ static void compare_memory(struct diff *d, const struct vec *v)
 			d->n++;
 			shown++;
 			if (d->f)
-				fprintf(d->f, "    [%llx]: host %016llx, ours %016llx\n", (unsigned long long)SCRATCH + n,
-					(unsigned long long)x, (unsigned long long)y);
+				fprintf(d->f, "    [%llx]: host %016llx, ours %016llx\n",
+					(unsigned long long)SCRATCH + n, (unsigned long long)x, (unsigned long long)y);
 		}
 }
 
@@ -252,10 +292,7 @@ static bool many_accesses(const struct vec *v)
 }
 
 /* What a fault on the way leaves in memory is not defined: stack words of ENTER, part of a large image */
-static bool writes_before_fault(const struct vec *v)
-{
-	return v->in.op == OP_ENTER || many_accesses(v);
-}
+static bool writes_before_fault(const struct vec *v) { return v->in.op == OP_ENTER || many_accesses(v); }
 
 /* Error code bits not to compare: far from the scratch pages the host's kernel has mappings of its own */
 static uint64_t strange(const struct outcome *o)
@@ -273,7 +310,8 @@ bool compare(const struct vec *v, const struct outcome *a, const struct outcome 
 	if (a->vector >= 0 && b->vector >= 0 && v->in.op == OP_CALL)
 		return true; /* the target is checked first, or the stack */
 	/* not canonical and not aligned: #SS or #GP, whichever is looked for first */
-	if (a->vector + b->vector == EXC_SS + EXC_GP && (a->vector == EXC_SS || b->vector == EXC_SS) && (operand_address(v) & 15))
+	if (a->vector + b->vector == EXC_SS + EXC_GP && (a->vector == EXC_SS || b->vector == EXC_SS) &&
+	    (operand_address(v) & 15))
 		return true;
 	differ(&d, "exception", (uint64_t)(int64_t)a->vector, (uint64_t)(int64_t)b->vector);
 	differ(&d, "rip", a->rip, b->rip);
@@ -296,7 +334,8 @@ bool compare(const struct vec *v, const struct outcome *a, const struct outcome 
 	for (unsigned i = 0; i < 16; i++)
 		differ_bytes(&d, "xmm", i, a->fx + 160 + 16 * i, b->fx + 160 + 16 * i, 16);
 	/* MMX state before a fault, or after; an unmasked denormal operand loaded, or not */
-	if (a->vector < 0 ? !((a->fx[2] & 0x80) && (a->fx[2] & ~a->fx[0] & 2)) : a->vector != EXC_XM && v->in.op != OP_MASKMOVQ)
+	if (a->vector < 0 ? !((a->fx[2] & 0x80) && (a->fx[2] & ~a->fx[0] & 2))
+			  : a->vector != EXC_XM && v->in.op != OP_MASKMOVQ)
 		compare_x87(&d, v, a->fx, b->fx);
 	return !d.n;
 }

@@ -34,7 +34,8 @@ static void put_modrm(struct rng *r, const struct template *t, struct encoding *
 static void put_legacy(struct rng *r, const struct template *t, struct encoding *e)
 {
 	static const uint8_t segs[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 };
-	bool addr = t->modrm == 1 || (t->map == TMAP_ONE && ((t->opcode >= 0xa0 && t->opcode < 0xb0) || t->opcode == 0xd7));
+	bool addr =
+		t->modrm == 1 || (t->map == TMAP_ONE && ((t->opcode >= 0xa0 && t->opcode < 0xb0) || t->opcode == 0xd7));
 	uint8_t rex = 0x40;
 
 	if (addr && !rnd_n(r, 8))
@@ -99,7 +100,8 @@ bool encode(struct rng *r, const struct template *t, struct encoding *e, struct 
 		put_legacy(r, &u, e);
 	if (!t->modrm && t->map == TMAP_ONE && t->opcode >= 0xa0 && t->opcode <= 0xa3)
 		e->moffs_at = (int)e->len;
-	e->rel8 = t->map == TMAP_ONE && ((t->opcode & 0xf0) == 0x70 || (t->opcode >= 0xe0 && t->opcode <= 0xe3) || t->opcode == 0xeb);
+	e->rel8 = t->map == TMAP_ONE &&
+		  ((t->opcode & 0xf0) == 0x70 || (t->opcode >= 0xe0 && t->opcode <= 0xe3) || t->opcode == 0xeb);
 	/* the rest is immediate */
 	for (unsigned at = e->len; at < 15;) {
 		uint64_t v = rnd_int(r);

@@ -5,7 +5,10 @@
 #include "engine/x86/state.h"
 #include "oracle.h"
 
-static const struct { uint16_t op; const char *why; } excluded[] = {
+static const struct {
+	uint16_t op;
+	const char *why;
+} excluded[] = {
 	/* results that differ by nature */
 	{ OP_CPUID, "the guest's processor is another one" },
 	{ OP_XGETBV, "the guest's XCR0 is another one" },

@@ -22,7 +22,12 @@ uint64_t form_key(const struct insn *i)
 	k = k << 2 | (i->vl == 0 ? 0 : i->vl == 16 ? 1 : 2);
 	for (unsigned n = 0; n < 4; n++) {
 		unsigned size = i->o[n].size;
-		unsigned code = size == 6 ? 12 : size == 16 ? 13 : size == 32 ? 14 : size == 64 ? 15 : size > 10 ? 11 : size;
+		unsigned code = size == 6    ? 12
+				: size == 16 ? 13
+				: size == 32 ? 14
+				: size == 64 ? 15
+				: size > 10  ? 11
+					     : size;
 
 		k = k << 8 | (n < i->nopnd ? (unsigned)(i->o[n].kind << 4) | code : 0);
 	}
@@ -148,7 +153,9 @@ static void enumerate(void)
 			if (map == TMAP_0F && (op == 0x38 || op == 0x3a))
 				continue;
 			for (unsigned v = 0; v < 32; v++) {
-				t = (struct template){ .map = (uint8_t)map, .opcode = (uint8_t)op, .prefix = prefixes[v & 3] };
+				t = (struct template){ .map = (uint8_t)map,
+						       .opcode = (uint8_t)op,
+						       .prefix = prefixes[v & 3] };
 				t.rexw = v & 4;
 				t.lock = v & 8;
 				t.rep66 = v & 16;
@@ -162,7 +169,10 @@ static void enumerate(void)
 	for (unsigned map = 1; map <= 3; map++)
 		for (unsigned op = 0; op < 256; op++)
 			for (unsigned v = 0; v < 16; v++) {
-				t = (struct template){ .map = (uint8_t)map, .opcode = (uint8_t)op, .prefix = prefixes[v & 3], .vex = true };
+				t = (struct template){ .map = (uint8_t)map,
+						       .opcode = (uint8_t)op,
+						       .prefix = prefixes[v & 3],
+						       .vex = true };
 				t.rexw = v & 4;
 				t.vexl = v & 8;
 				enumerate_opcode(t);

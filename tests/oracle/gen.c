@@ -26,11 +26,19 @@ void gen_form_name(unsigned n, char *buf, size_t len)
 {
 	static const char *const kinds[] = { "", "r", "m", "imm", "rel", "sreg", "cr", "dr", "st", "mm", "v", "k" };
 	const struct insn *i = &form_get(n)->sample;
-	int at = snprintf(buf, len, "%s%s%s", i->flags & IF_LOCK ? "lock " : i->flags & IF_REP ? "rep " : i->flags & IF_REPNE ? "repne " : "",
-			  op_info[i->op].name, i->osz == 2 ? ".16" : i->osz == 8 ? ".64" : "");
+	int at = snprintf(buf, len, "%s%s%s",
+			  i->flags & IF_LOCK    ? "lock "
+			  : i->flags & IF_REP   ? "rep "
+			  : i->flags & IF_REPNE ? "repne "
+						: "",
+			  op_info[i->op].name,
+			  i->osz == 2   ? ".16"
+			  : i->osz == 8 ? ".64"
+					: "");
 
 	for (unsigned k = 0; k < i->nopnd && at > 0 && (size_t)at < len; k++)
-		at += snprintf(buf + at, len - (size_t)at, "%s%s%d", k ? "," : " ", kinds[i->o[k].kind], i->o[k].size * 8);
+		at += snprintf(buf + at, len - (size_t)at, "%s%s%d", k ? "," : " ", kinds[i->o[k].kind],
+			       i->o[k].size * 8);
 }
 
 /* --- addresses --- */
@@ -83,10 +91,7 @@ static void poke(struct vec *v, uint64_t addr, const void *p, unsigned len)
 static void poke64(struct vec *v, uint64_t addr, uint64_t val) { poke(v, addr, &val, 8); }
 
 /* Redoes the decoding after bytes have been patched */
-static void redecode(struct vec *v)
-{
-	insn_decode(v->code, 15, CODE_64, &v->in);
-}
+static void redecode(struct vec *v) { insn_decode(v->code, 15, CODE_64, &v->in); }
 
 /* Sets registers or displacement so that the memory operand lies at linear address *target (which may
  * move a little where scales stand in the way). False: this encoding cannot reach it. */
@@ -276,7 +281,8 @@ static bool prepare_branch(struct rng *r, struct vec *v, const struct encoding *
 	struct insn *i = &v->in;
 
 	if (i->nopnd && i->o[0].kind == O_REL) {
-		if ((i->op == OP_LOOPE || i->op == OP_LOOPNE) && v->len > 2 && (memchr(v->code, 0xf2, v->len - 2) || memchr(v->code, 0xf3, v->len - 2)))
+		if ((i->op == OP_LOOPE || i->op == OP_LOOPNE) && v->len > 2 &&
+		    (memchr(v->code, 0xf2, v->len - 2) || memchr(v->code, 0xf3, v->len - 2)))
 			return false; /* AMD's let the prefix choose the condition */
 		bool near8 = e->rel8;
 		uint64_t to;
@@ -314,12 +320,17 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 	if ((i->flags & IF_BRANCH) && !prepare_branch(r, v, e, at))
 		return false;
 	switch (i->op) {
-	case OP_MOVS: case OP_CMPS: case OP_STOS: case OP_LODS: case OP_SCAS:
+	case OP_MOVS:
+	case OP_CMPS:
+	case OP_STOS:
+	case OP_LODS:
+	case OP_SCAS:
 		if (i->seg == FS)
 			return false;
 		prepare_string(r, v);
 		break;
-	case OP_DIV: case OP_IDIV: prepare_divide(r, v, at); break;
+	case OP_DIV:
+	case OP_IDIV: prepare_divide(r, v, at); break;
 	case OP_CMPXCHG:
 		if (rnd_n(r, 2)) {
 			if (i->o[0].kind == O_MEM)
@@ -339,7 +350,10 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 			poke64(v, at + 8, v->gpr[RDX]);
 		}
 		break;
-	case OP_BT: case OP_BTS: case OP_BTR: case OP_BTC:
+	case OP_BT:
+	case OP_BTS:
+	case OP_BTR:
+	case OP_BTC:
 		/* a bit offset addresses memory beyond the operand */
 		if (i->o[0].kind == O_MEM && i->o[1].kind == O_GPR) {
 			unsigned reg = gpr_num(i->o[1].reg);
@@ -347,10 +361,19 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 			if (addresses_with(v, reg))
 				return false;
 			x = (uint64_t)((int64_t)rnd_n(r, 8000) - 4000);
-			v->gpr[reg] = i->o[1].size == 8 ? x : (x & (i->o[1].size == 4 ? 0xffffffff : 0xffff)) | rnd(r) << 32;
+			v->gpr[reg] =
+				i->o[1].size == 8 ? x : (x & (i->o[1].size == 4 ? 0xffffffff : 0xffff)) | rnd(r) << 32;
 		}
 		break;
-	case OP_SHL: case OP_SHR: case OP_SAR: case OP_ROL: case OP_ROR: case OP_RCL: case OP_RCR: case OP_SHLD: case OP_SHRD:
+	case OP_SHL:
+	case OP_SHR:
+	case OP_SAR:
+	case OP_ROL:
+	case OP_ROR:
+	case OP_RCL:
+	case OP_RCR:
+	case OP_SHLD:
+	case OP_SHRD:
 		if (rnd_n(r, 4))
 			set_gpr(v, RCX, (v->gpr[RCX] & ~0xffull) | rnd_n(r, 70));
 		break;
@@ -362,7 +385,8 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 		if (i->asz == 4)
 			v->gpr[RBX] = (uint32_t)v->gpr[RBX];
 		break;
-	case OP_MASKMOVDQU: case OP_MASKMOVQ:
+	case OP_MASKMOVDQU:
+	case OP_MASKMOVQ:
 		if (i->seg == FS)
 			return false;
 		v->gpr[RDI] = pick_target(r, 16);
@@ -378,7 +402,8 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 		break;
 	case OP_LEAVE: v->gpr[RBP] = pick_stack(r); break;
 	case OP_POPF:
-		x = (rnd(r) & (FL_ARITH | FL_DF | FL_IOPL | FL_RF | FL_VIF | FL_VIP | FL_ID)) | 2 | (rnd_n(r, 2) ? FL_IF : 0);
+		x = (rnd(r) & (FL_ARITH | FL_DF | FL_IOPL | FL_RF | FL_VIF | FL_VIP | FL_ID)) | 2 |
+		    (rnd_n(r, 2) ? FL_IF : 0);
 		poke64(v, v->gpr[RSP], x);
 		if (!in_rw(v->gpr[RSP], 8))
 			return false; /* must never set TF or AC */
@@ -391,7 +416,10 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 		if (!in_rw(at, 4))
 			return at - SCRATCH >= SCRATCH_LEN; /* bit 17 is AMD's own */
 		break;
-	case OP_XSAVE: case OP_XSAVEOPT: case OP_XSAVEC: case OP_XRSTOR:
+	case OP_XSAVE:
+	case OP_XSAVEOPT:
+	case OP_XSAVEC:
+	case OP_XRSTOR:
 		/* x87 and SSE only: the host has more than the guest */
 		if (addresses_with(v, RAX) || addresses_with(v, RDX))
 			return false;
@@ -400,14 +428,22 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 		if (i->op == OP_XRSTOR)
 			prepare_image(r, v, at);
 		break;
-	case OP_FXRSTOR: case OP_FRSTOR: case OP_FLDENV: prepare_image(r, v, at); break;
-	case OP_PCMPESTRI: case OP_PCMPESTRM:
+	case OP_FXRSTOR:
+	case OP_FRSTOR:
+	case OP_FLDENV: prepare_image(r, v, at); break;
+	case OP_PCMPESTRI:
+	case OP_PCMPESTRM:
 		set_gpr(v, RAX, rnd_n(r, 4) ? rnd_n(r, 20) : v->gpr[RAX]);
 		set_gpr(v, RDX, rnd_n(r, 4) ? rnd_n(r, 20) : v->gpr[RDX]);
 		break;
-	case OP_SHA1RNDS4: case OP_SHA1NEXTE: case OP_SHA1MSG1: case OP_SHA1MSG2: case OP_SHA256RNDS2: case OP_SHA256MSG1:
-	case OP_SHA256MSG2:
-		return !(at & 15); /* AMD's do not ask for alignment */
+	case OP_SHA1RNDS4:
+	case OP_SHA1NEXTE:
+	case OP_SHA1MSG1:
+	case OP_SHA1MSG2:
+	case OP_SHA256RNDS2:
+	case OP_SHA256MSG1:
+	case OP_SHA256MSG2: return !(at & 15); /* AMD's do not ask for alignment */
+	case OP_PAUSE: /* with REX.B: XCHG R8 on AMD's */ return (v->code[v->len - 2] & 0xf1) != 0x41;
 	default: break;
 	}
 	return true;
@@ -416,7 +452,14 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 static bool uses_stack(uint16_t op)
 {
 	switch (op) {
-	case OP_PUSH: case OP_POP: case OP_PUSHF: case OP_POPF: case OP_CALL: case OP_RET: case OP_ENTER: case OP_LEAVE:
+	case OP_PUSH:
+	case OP_POP:
+	case OP_PUSHF:
+	case OP_POPF:
+	case OP_CALL:
+	case OP_RET:
+	case OP_ENTER:
+	case OP_LEAVE:
 	case OP_PUSH_SREG: return true;
 	default: return false;
 	}
@@ -449,7 +492,8 @@ static bool fill(struct rng *r, struct vec *v, const struct encoding *e)
 		at = pick_target(r, size);
 		if (!aim(r, v, e, &at))
 			return false;
-		if ((i->op == OP_PUSH || i->op == OP_POP || i->op == OP_CALL) && addresses_with(v, RSP) && at - SCRATCH >= SCRATCH_LEN)
+		if ((i->op == OP_PUSH || i->op == OP_POP || i->op == OP_CALL) && addresses_with(v, RSP) &&
+		    at - SCRATCH >= SCRATCH_LEN)
 			return false;
 	}
 	return prepare(r, v, e, at) && v->in.len == v->len;

@@ -7,12 +7,13 @@
 enum { TMAP_ONE, TMAP_0F, TMAP_0F38, TMAP_0F3A };
 
 /* One way to encode a form; what is not said here is free */
-struct template {
-	uint64_t key;   /* of the form: operation, operands, prefixes */
+struct template
+{
+	uint64_t key; /* of the form: operation, operands, prefixes */
 	uint8_t map, opcode;
-	uint8_t prefix; /* 0, 66, F2, F3 */
+	uint8_t prefix;                    /* 0, 66, F2, F3 */
 	bool lock, rexw, vex, vexl, rep66; /* rep66: 66 besides F2 or F3 */
-	uint8_t modrm;  /* 0: none, 1: memory, 2: register */
+	uint8_t modrm;                     /* 0: none, 1: memory, 2: register */
 	uint8_t reg, rm; /* ModRM fields (rm of registers); may be varied if the form stays the same */
 };
 
@@ -32,9 +33,9 @@ const struct template *form_template(unsigned);
 struct encoding {
 	uint8_t code[16];
 	unsigned len;
-	int disp_at;       /* offset of a 4-byte displacement, or -1 */
-	bool rel8;         /* a branch displacement, if any, is the last byte (else the last four) */
-	int moffs_at;      /* offset of an address that the opcode itself has, or -1 */
+	int disp_at;  /* offset of a 4-byte displacement, or -1 */
+	bool rel8;    /* a branch displacement, if any, is the last byte (else the last four) */
+	int moffs_at; /* offset of an address that the opcode itself has, or -1 */
 };
 bool encode(struct rng *, const struct template *, struct encoding *, struct insn *);
 

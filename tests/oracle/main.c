@@ -80,7 +80,8 @@ static void one(const struct options *o, unsigned form, unsigned long round, str
 		return;
 	if (st->failed++ >= o->max_reports)
 		return;
-	printf("FAIL %s: oracle --seed %llu --form %u --only %lu\n", op_info[v.in.op].name, (unsigned long long)o->seed, form, round);
+	printf("FAIL %s: oracle --seed %llu --form %u --only %lu\n", op_info[v.in.op].name, (unsigned long long)o->seed,
+	       form, round);
 	print_vec(&v, stdout);
 	compare(&v, &host, &ours, stdout);
 }
@@ -120,7 +121,8 @@ static int summary(const struct form_stats *st)
 		else if (st[n].none)
 			never++;
 	}
-	printf("oracle: %lu vectors, %lu of them fault, %lu differ; %u forms not in both processors, %u never generated\n",
+	printf("oracle: %lu vectors, %lu of them fault, %lu differ; %u forms not in both processors, %u never "
+	       "generated\n",
 	       vectors, faults, bad_vectors, absent, never);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed ? 1 : 0;
@@ -128,7 +130,8 @@ static int summary(const struct form_stats *st)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: oracle [--seed N] [--seconds S] [--rounds N] [--op NAME] [--form N] [--only K] [--coverage FILE]\n"
+	fprintf(stderr, "usage: oracle [--seed N] [--seconds S] [--rounds N] [--op NAME] [--form N] [--only K] "
+			"[--coverage FILE]\n"
 			"              [--max-reports N] [--verbose]\n");
 	exit(2);
 }
@@ -148,7 +151,8 @@ static struct options parse(int argc, char **argv)
 			usage();
 		i++;
 		if (!strcmp(a, "--seed"))
-			o.seed = strcmp(v, "random") ? strtoull(v, NULL, 0) : (uint64_t)(now() * 1e9) ^ (uint64_t)getpid() << 40;
+			o.seed = strcmp(v, "random") ? strtoull(v, NULL, 0)
+						     : (uint64_t)(now() * 1e9) ^ (uint64_t)getpid() << 40;
 		else if (!strcmp(a, "--seconds"))
 			o.seconds = atof(v);
 		else if (!strcmp(a, "--rounds"))

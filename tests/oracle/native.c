@@ -148,12 +148,19 @@ uint16_t native_sreg(unsigned seg)
 }
 
 /* Features that the host may lack, by CPUID leaf (subleaf 0), register (0 EBX, 1 ECX, 2 EDX) and bit */
-static const struct { uint8_t feature; uint32_t leaf; uint8_t reg, bit; } feature_bits[] = {
-	{ F_SSE3, 1, 1, 0 }, { F_PCLMUL, 1, 1, 1 }, { F_SSSE3, 1, 1, 9 }, { F_FMA, 1, 1, 12 }, { F_CX16, 1, 1, 13 },
-	{ F_SSE41, 1, 1, 19 }, { F_SSE42, 1, 1, 20 }, { F_MOVBE, 1, 1, 22 }, { F_POPCNT, 1, 1, 23 }, { F_AES, 1, 1, 25 },
-	{ F_XSAVE, 1, 1, 27 }, { F_AVX, 1, 1, 28 }, { F_F16C, 1, 1, 29 }, { F_BMI1, 7, 0, 3 }, { F_AVX2, 7, 0, 5 },
-	{ F_BMI2, 7, 0, 8 }, { F_ADX, 7, 0, 19 }, { F_CLFLUSHOPT, 7, 0, 23 }, { F_CLWB, 7, 0, 24 }, { F_SHA, 7, 0, 29 },
-	{ F_AVX512F, 7, 0, 16 }, { F_AVX512DQ, 7, 0, 17 }, { F_AVX512CD, 7, 0, 28 }, { F_AVX512BW, 7, 0, 30 },
+static const struct {
+	uint8_t feature;
+	uint32_t leaf;
+	uint8_t reg, bit;
+} feature_bits[] = {
+	{ F_SSE3, 1, 1, 0 },      { F_PCLMUL, 1, 1, 1 },         { F_SSSE3, 1, 1, 9 },
+	{ F_FMA, 1, 1, 12 },      { F_CX16, 1, 1, 13 },          { F_SSE41, 1, 1, 19 },
+	{ F_SSE42, 1, 1, 20 },    { F_MOVBE, 1, 1, 22 },         { F_POPCNT, 1, 1, 23 },
+	{ F_AES, 1, 1, 25 },      { F_XSAVE, 1, 1, 27 },         { F_AVX, 1, 1, 28 },
+	{ F_F16C, 1, 1, 29 },     { F_BMI1, 7, 0, 3 },           { F_AVX2, 7, 0, 5 },
+	{ F_BMI2, 7, 0, 8 },      { F_ADX, 7, 0, 19 },           { F_CLFLUSHOPT, 7, 0, 23 },
+	{ F_CLWB, 7, 0, 24 },     { F_SHA, 7, 0, 29 },           { F_AVX512F, 7, 0, 16 },
+	{ F_AVX512DQ, 7, 0, 17 }, { F_AVX512CD, 7, 0, 28 },      { F_AVX512BW, 7, 0, 30 },
 	{ F_AVX512VL, 7, 0, 31 }, { F_LZCNT, 0x80000001, 1, 5 }, { F_3DNOWPREFETCH, 0x80000001, 1, 8 },
 };
 

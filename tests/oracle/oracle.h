@@ -16,14 +16,14 @@
 
 #include "engine/soft/insn.h"
 
-#define STUB_BASE 0x10000000ull
-#define INSN_ADDR (STUB_BASE + 0x4800) /* instruction under test */
-#define PAD_BACK (INSN_ADDR - 0x40)    /* landing pads: leave the sandbox at once */
-#define PAD_FWD (INSN_ADDR + 0x40)
-#define PAD_FAR (STUB_BASE + 0x5000)
-#define SCRATCH 0x20000000ull
-#define SCRATCH_RW 0x2000ull           /* bytes writable */
-#define SCRATCH_LEN 0x3000ull          /* with the read-only page */
+#define STUB_BASE   0x10000000ull
+#define INSN_ADDR   (STUB_BASE + 0x4800) /* instruction under test */
+#define PAD_BACK    (INSN_ADDR - 0x40)   /* landing pads: leave the sandbox at once */
+#define PAD_FWD     (INSN_ADDR + 0x40)
+#define PAD_FAR     (STUB_BASE + 0x5000)
+#define SCRATCH     0x20000000ull
+#define SCRATCH_RW  0x2000ull /* bytes writable */
+#define SCRATCH_LEN 0x3000ull /* with the read-only page */
 
 struct poke {
 	uint64_t addr;
@@ -71,15 +71,17 @@ int gen_init(uint64_t seed);
 unsigned gen_forms(void);
 void gen_form_name(unsigned form, char *buf, size_t len);
 bool gen_vec(uint64_t seed, unsigned form, struct vec *); /* false: no encoding found */
-const uint8_t *gen_scratch(void); /* SCRATCH_LEN bytes of start contents */
+const uint8_t *gen_scratch(void);                         /* SCRATCH_LEN bytes of start contents */
 
 /* values.c: random data */
-struct rng { uint64_t s; };
+struct rng {
+	uint64_t s;
+};
 uint64_t rnd(struct rng *);
 static inline unsigned rnd_n(struct rng *r, unsigned n) { return (unsigned)((rnd(r) >> 11) % n); }
-uint64_t rnd_int(struct rng *);            /* an interesting integer */
+uint64_t rnd_int(struct rng *);                                       /* an interesting integer */
 void rnd_bytes(struct rng *, uint8_t *, unsigned len, unsigned kind); /* interesting data; kind 0..7 */
-void rnd_fx(struct rng *, uint8_t fx[512], bool calm); /* FXSAVE image; calm: everything masked */
+void rnd_fx(struct rng *, uint8_t fx[512], bool calm);                /* FXSAVE image; calm: everything masked */
 
 /* compare.c: true if equal; otherwise a report of what differs goes to f (NULL: none) */
 bool compare(const struct vec *, const struct outcome *native, const struct outcome *sim, FILE *f);

@@ -19,10 +19,10 @@
 #include "engine/x86/state.h"
 #include "oracle.h"
 
-#define MEM_LEN 0x200000ull
+#define MEM_LEN     0x200000ull
 /* guest-physical */
-#define TABLES 0x1000ull
-#define CODE_GPA 0x100000ull    /* pages of INSN_ADDR and its successor */
+#define TABLES      0x1000ull
+#define CODE_GPA    0x100000ull /* pages of INSN_ADDR and its successor */
 #define SCRATCH_GPA 0x110000ull
 
 static struct memmap mem;
@@ -42,9 +42,17 @@ static int no_msr_read(void *ctx, unsigned cpu, uint32_t msr, uint64_t *val) { r
 static int no_msr_write(void *ctx, unsigned cpu, uint32_t msr, uint64_t val) { return -EINVAL; }
 
 static const struct vm_host host = {
-	.pio_read = no_pio_read, .pio_write = no_pio_write, .mmio_read = no_mmio_read, .mmio_write = no_mmio_write,
-	.intr_ack = no_ack, .intr_pending = no_event, .nmi_ack = no_event, .cr8_read = no_cr8, .cr8_write = no_cr8_write,
-	.apic_msr_read = no_msr_read, .apic_msr_write = no_msr_write,
+	.pio_read = no_pio_read,
+	.pio_write = no_pio_write,
+	.mmio_read = no_mmio_read,
+	.mmio_write = no_mmio_write,
+	.intr_ack = no_ack,
+	.intr_pending = no_event,
+	.nmi_ack = no_event,
+	.cr8_read = no_cr8,
+	.cr8_write = no_cr8_write,
+	.apic_msr_read = no_msr_read,
+	.apic_msr_write = no_msr_write,
 };
 
 static uint64_t *entry(uint64_t gpa) { return (uint64_t *)(mem.slots[0].hva + gpa); }

@@ -16,15 +16,47 @@ uint64_t rnd(struct rng *r)
 uint64_t rnd_int(struct rng *r)
 {
 	static const uint64_t edge[] = {
-		0, 1, 2, 3, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff,
-		0x100000000ull, 0x7fffffffffffffffull, 0x8000000000000000ull, ~0ull, ~1ull, 0xffffffff80000000ull,
-		0xffffffffffff8000ull, 0xffffffffffffff80ull, 0x5555555555555555ull, 0xaaaaaaaaaaaaaaaaull, 9, 10, 0x0f, 0x10,
-		0x99, 0x9a, 31, 32, 63, 64,
+		0,
+		1,
+		2,
+		3,
+		0x7f,
+		0x80,
+		0xff,
+		0x100,
+		0x7fff,
+		0x8000,
+		0xffff,
+		0x10000,
+		0x7fffffff,
+		0x80000000,
+		0xffffffff,
+		0x100000000ull,
+		0x7fffffffffffffffull,
+		0x8000000000000000ull,
+		~0ull,
+		~1ull,
+		0xffffffff80000000ull,
+		0xffffffffffff8000ull,
+		0xffffffffffffff80ull,
+		0x5555555555555555ull,
+		0xaaaaaaaaaaaaaaaaull,
+		9,
+		10,
+		0x0f,
+		0x10,
+		0x99,
+		0x9a,
+		31,
+		32,
+		63,
+		64,
 	};
 	uint64_t v = rnd(r);
 
 	switch (rnd_n(r, 8)) {
-	case 0: case 1: return edge[rnd_n(r, sizeof(edge) / sizeof(edge[0]))];
+	case 0:
+	case 1: return edge[rnd_n(r, sizeof(edge) / sizeof(edge[0]))];
 	case 2: return v >> rnd_n(r, 64);
 	case 3: return (uint64_t)((int64_t)v >> rnd_n(r, 64));
 	case 4: return 1ull << rnd_n(r, 64);
@@ -36,14 +68,16 @@ uint64_t rnd_int(struct rng *r)
 static uint32_t rnd_f32(struct rng *r)
 {
 	static const uint32_t edge[] = {
-		0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7f800001, 0xff812345,
-		1, 0x80000001, 0x007fffff, 0x00800000, 0x807fffff, 0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000, 0x5f000000,
-		0x3f000000, 0xbf000000, 0x3fc00000, 0x40200000, 0x4effffff, 0x34000000,
+		0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
+		0xffc00000, 0x7f800001, 0xff812345, 1,          0x80000001, 0x007fffff, 0x00800000,
+		0x807fffff, 0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000, 0x5f000000, 0x3f000000,
+		0xbf000000, 0x3fc00000, 0x40200000, 0x4effffff, 0x34000000,
 	};
 	uint32_t v = (uint32_t)rnd(r);
 
 	switch (rnd_n(r, 6)) {
-	case 0: case 1: return edge[rnd_n(r, sizeof(edge) / sizeof(edge[0]))];
+	case 0:
+	case 1: return edge[rnd_n(r, sizeof(edge) / sizeof(edge[0]))];
 	case 2: return (v & 0x807fffff) | (uint32_t)(0x7f + (int)rnd_n(r, 40) - 20) << 23;
 	case 3: return (v & 0x807fffff) | rnd_n(r, 30) << 23;
 	case 4: return (v & 0x80000000) | ((0x7f + rnd_n(r, 24)) << 23) | (v & 0x007f0000);
@@ -54,16 +88,41 @@ static uint32_t rnd_f32(struct rng *r)
 static uint64_t rnd_f64(struct rng *r)
 {
 	static const uint64_t edge[] = {
-		0, 1ull << 63, 0x3ff0ull << 48, 0xbff0ull << 48, 0x7ff0ull << 48, 0xfff0ull << 48, 0x7ff8ull << 48, 0xfff8ull << 48,
-		0x7ff0000000000001ull, 0xfff4000000012345ull, 1, 0x8000000000000001ull, 0x000fffffffffffffull, 0x0010000000000000ull,
-		0x7fefffffffffffffull, 0xffefffffffffffffull, 0x41e0000000000000ull, 0xc1e0000000000000ull, 0x43e0000000000000ull,
-		0xc3e0000000000000ull, 0x41dfffffffc00000ull, 0x3fe0000000000000ull, 0xbfe0000000000000ull, 0x3ff8000000000000ull,
-		0x47efffffe0000000ull, 0x47f0000000000000ull, 0x36a0000000000000ull, 0x380fffffffffffffull, 0x3ca0000000000000ull,
+		0,
+		1ull << 63,
+		0x3ff0ull << 48,
+		0xbff0ull << 48,
+		0x7ff0ull << 48,
+		0xfff0ull << 48,
+		0x7ff8ull << 48,
+		0xfff8ull << 48,
+		0x7ff0000000000001ull,
+		0xfff4000000012345ull,
+		1,
+		0x8000000000000001ull,
+		0x000fffffffffffffull,
+		0x0010000000000000ull,
+		0x7fefffffffffffffull,
+		0xffefffffffffffffull,
+		0x41e0000000000000ull,
+		0xc1e0000000000000ull,
+		0x43e0000000000000ull,
+		0xc3e0000000000000ull,
+		0x41dfffffffc00000ull,
+		0x3fe0000000000000ull,
+		0xbfe0000000000000ull,
+		0x3ff8000000000000ull,
+		0x47efffffe0000000ull,
+		0x47f0000000000000ull,
+		0x36a0000000000000ull,
+		0x380fffffffffffffull,
+		0x3ca0000000000000ull,
 	};
 	uint64_t v = rnd(r);
 
 	switch (rnd_n(r, 6)) {
-	case 0: case 1: return edge[rnd_n(r, sizeof(edge) / sizeof(edge[0]))];
+	case 0:
+	case 1: return edge[rnd_n(r, sizeof(edge) / sizeof(edge[0]))];
 	case 2: return (v & 0x800fffffffffffffull) | (uint64_t)(0x3ff + (int)rnd_n(r, 80) - 40) << 52;
 	case 3: return (v & 0x800fffffffffffffull) | (uint64_t)rnd_n(r, 60) << 52;
 	case 4: return (v & (1ull << 63)) | ((uint64_t)(0x3ff + rnd_n(r, 40)) << 52) | (v & 0x000ff00000000000ull);
@@ -77,18 +136,33 @@ static void rnd_f80(struct rng *r, uint8_t out[10])
 	uint16_t e = (uint16_t)(rnd(r) & 0x8000);
 
 	switch (rnd_n(r, 12)) {
-	case 0: m = 0; break;                                                        /* zero */
-	case 1: m = 1ull << 63; e |= 0x3fff; break;                                  /* one */
-	case 2: m = 1ull << 63; e |= 0x7fff; break;                                  /* infinity */
-	case 3: m |= 3ull << 62; e |= 0x7fff; break;                                 /* quiet NaN */
-	case 4: m = (m & ~(1ull << 62)) | 1; e |= 0x7fff; break;                     /* signalling NaN */
-	case 5: m &= ~(1ull << 63); break;                                           /* denormal */
-	case 6: e |= (uint16_t)(rnd_n(r, 8) ? 0x7ffe : 1); break;                    /* huge, tiny */
-	case 7: e |= (uint16_t)rnd_n(r, 0x8000); break;                              /* anything, pseudo-denormals too */
-	case 8: m = (uint64_t)(0x80 + rnd_n(r, 0x80)) << 56; e |= (uint16_t)(0x3fff + rnd_n(r, 10)); break;
+	case 0: m = 0; break; /* zero */
+	case 1:
+		m = 1ull << 63;
+		e |= 0x3fff;
+		break; /* one */
+	case 2:
+		m = 1ull << 63;
+		e |= 0x7fff;
+		break; /* infinity */
+	case 3:
+		m |= 3ull << 62;
+		e |= 0x7fff;
+		break; /* quiet NaN */
+	case 4:
+		m = (m & ~(1ull << 62)) | 1;
+		e |= 0x7fff;
+		break;                                            /* signalling NaN */
+	case 5: m &= ~(1ull << 63); break;                        /* denormal */
+	case 6: e |= (uint16_t)(rnd_n(r, 8) ? 0x7ffe : 1); break; /* huge, tiny */
+	case 7: e |= (uint16_t)rnd_n(r, 0x8000); break;           /* anything, pseudo-denormals too */
+	case 8:
+		m = (uint64_t)(0x80 + rnd_n(r, 0x80)) << 56;
+		e |= (uint16_t)(0x3fff + rnd_n(r, 10));
+		break;
 	case 9:
 		if (rnd_n(r, 4) == 0)
-			m &= ~(1ull << 63);                                          /* unsupported: unnormal */
+			m &= ~(1ull << 63); /* unsupported: unnormal */
 		e |= (uint16_t)(0x3fff + (int)rnd_n(r, 140) - 70);
 		break;
 	default: e |= (uint16_t)(0x3fff + (int)rnd_n(r, 70) - 5); break;
