@@ -7,10 +7,12 @@
 
 #include "engine/soft/cpuid.h"
 #include "engine/soft/interp.h"
+#include "engine/soft/smp.h"
 #include "engine/soft/tlb.h"
 
 #define HASH_SIZE (1u << 16)
-#define ARENA_SIZE (48u << 20)
+#define ARENA_HALF (24u << 20)
+#define ARENA_SIZE (2 * ARENA_HALF)
 
 void block_context_changed(struct cpu *c)
 {
@@ -116,17 +118,37 @@ static unsigned decode_bound(struct cpu *c, const uint8_t *bytes, unsigned len, 
 	return (unsigned)n;
 }
 
-/* Reads up to 15 bytes of code at c->rip when they lie in two pages. Returns how many. */
-static unsigned fetch_crossing(struct cpu *c, uint64_t lin, const uint8_t *host, unsigned avail, uint8_t buf[INSN_LEN_MAX],
-                               uint64_t *gpa2)
+/* Where code at a linear address lies: its page, and the next one where an instruction crosses into it */
+struct code_at {
+	uint64_t lin, gpa, gpa2;
+	const uint8_t *host, *host2; /* NULL: no memory there; its bytes would read as ones */
+	bool have2;                  /* gpa2 and host2 were looked up */
+};
+
+/* Bytes from gpa to the end of its page */
+static unsigned bytes_in_page(const struct code_at *at) { return 4096 - (unsigned)(at->gpa & 4095); }
+
+/* Translates the next page; may raise. No lock is held. */
+static void fetch_second(struct cpu *c, struct code_at *at)
 {
-	const uint8_t *host2;
-	memcpy(buf, host, avail);
-	*gpa2 = mmu_fetch(c, (lin + avail) & c->lin_mask, &host2);
-	if (!host2)
-		return avail;
-	memcpy(buf + avail, host2, INSN_LEN_MAX - avail);
-	return INSN_LEN_MAX;
+	at->gpa2 = mmu_fetch(c, (at->lin + bytes_in_page(at)) & c->lin_mask, &at->host2);
+	at->have2 = true;
+}
+
+/* Decodes the one instruction that starts less than 15 bytes before a page's end. Returns its length. */
+static unsigned decode_crossing(struct cpu *c, const struct code_at *at, struct insn *i)
+{
+	uint8_t buf[INSN_LEN_MAX];
+	unsigned avail = bytes_in_page(at), len;
+
+	memcpy(buf, at->host, avail);
+	if (at->host2)
+		memcpy(buf + avail, at->host2, INSN_LEN_MAX - avail);
+	len = decode_bound(c, buf, at->host2 ? INSN_LEN_MAX : avail, 0, i);
+	if (len)
+		return len;
+	*i = (struct insn){ .fn = op_ud, .op = OP_INVALID, .flags = IF_ENDS, .len = 1, .code = c->code };
+	return 1;
 }
 
 static inline unsigned hash_of(uint64_t gpa, unsigned code)
@@ -134,19 +156,14 @@ static inline unsigned hash_of(uint64_t gpa, unsigned code)
 	return (unsigned)(((gpa + code) * 0x9e3779b97f4a7c15ull) >> 48) & (HASH_SIZE - 1);
 }
 
-/* Announces that [gpa, gpa+len) is about to be decoded: no store may pass unseen from now on. */
-static void page_mark(struct cpu *c, uint64_t gpa, unsigned len)
+/* Announces that [gpa, gpa+len) is about to be decoded. True if no store passes unseen any more. */
+static bool page_mark(struct cpu *c, uint64_t gpa, unsigned len)
 {
 	struct code_page *p = &c->vm->pages[gpa >> 12];
 	unsigned first = (gpa & 4095) >> 7, last = ((gpa & 4095) + len - 1) >> 7;
 
 	atomic_fetch_or(&p->granules, (~0u >> (31 - (last - first))) << first);
-	if (atomic_load(&p->flags) & PAGE_CODE)
-		return;
-	if (atomic_fetch_or(&p->flags, PAGE_CODE) & PAGE_W_HELD) {
-		tlb_drop_writable(c, gpa);
-		atomic_fetch_and(&p->flags, (uint8_t)~PAGE_W_HELD);
-	}
+	return smp_page_claim(c, gpa);
 }
 
 /* Neighbouring linear pages may be one physical page */
@@ -162,27 +179,47 @@ static void page_link(struct soft_vm *vm, struct block *b, unsigned which, uint6
 /* A conditional jump that is not taken goes on in the block. */
 static bool ends_block(const struct insn *i) { return (i->flags & IF_ENDS) && i->op != OP_JCC; }
 
-/* Decodes a block at lin. The code lock is held except while fetching. */
-static struct block *block_make(struct cpu *c, uint64_t lin, uint64_t gpa, const uint8_t *host)
+static void blocks_kill_all(struct soft_vm *vm);
+
+enum made { MADE, NEEDS_SECOND_PAGE, NOT_YET };
+
+/* Room for a block of the largest size, or NULL: both halves of the arena are in use. */
+static struct block *arena_room(struct cpu *c)
 {
 	struct soft_vm *vm = c->vm;
-	unsigned avail = 4096 - (unsigned)(gpa & 4095), off = 0, n = 0, len = 0;
 	size_t need = sizeof(struct block) + (BLOCK_INSNS_MAX + 1) * sizeof(struct insn);
 
-	if (vm->arena_used + need > ARENA_SIZE) {
-		atomic_fetch_or(&c->exitreq, EXITREQ_FLUSH);
-		return NULL;
+	if (vm->arena_used + need > ARENA_HALF) {
+		/* the other half was left at arena_epoch */
+		if (!smp_epoch_passed(vm, vm->arena_epoch))
+			return NULL;
+		blocks_kill_all(vm);
+		vm->arena_half ^= 1;
+		vm->arena_used = 0;
+		vm->arena_epoch = smp_epoch_begin(vm);
+		vm->arena_flushes++;
 	}
-	struct block *b = (struct block *)(vm->arena + vm->arena_used);
-	*b = (struct block){ .gpa = gpa, .code = c->code };
+	return (struct block *)(vm->arena + vm->arena_half * (size_t)ARENA_HALF + vm->arena_used);
+}
 
+/* Decodes the block at *at. The code lock is held. NOT_YET: someone may still store to it unseen, or there is
+ * no room. */
+static enum made block_make(struct cpu *c, const struct code_at *at, struct block **out)
+{
+	struct soft_vm *vm = c->vm;
+	unsigned avail = bytes_in_page(at), off = 0, n = 0, len;
+	struct block *b = arena_room(c);
+
+	if (!b)
+		return NOT_YET;
+	*b = (struct block){ .gpa = at->gpa, .code = c->code };
 	/* what a block may cover is bounded by the page; marking 128-byte granules as the block grows
 	 * keeps data beside code writable at speed */
-	while (n < BLOCK_INSNS_MAX) {
+	while (n < BLOCK_INSNS_MAX && off < avail) {
 		unsigned look = avail - off < INSN_LEN_MAX ? avail - off : INSN_LEN_MAX;
-		if (look)
-			page_mark(c, gpa + off, look);
-		len = look ? decode_bound(c, host + off, look, off, &b->insn[n]) : 0;
+		if (!page_mark(c, at->gpa + off, look))
+			return NOT_YET;
+		len = decode_bound(c, at->host + off, look, off, &b->insn[n]);
 		if (!len)
 			break;
 		off += len;
@@ -190,21 +227,14 @@ static struct block *block_make(struct cpu *c, uint64_t lin, uint64_t gpa, const
 			break;
 	}
 	if (n == 0) {
-		uint8_t buf[INSN_LEN_MAX];
-		unsigned got = fetch_crossing(c, lin, host, avail, buf, &b->gpa2);
-		if (got > avail) {
-			page_mark(c, gpa, avail);
-			page_mark(c, b->gpa2, INSN_LEN_MAX - avail);
-			got = fetch_crossing(c, lin, host, avail, buf, &b->gpa2);
+		if (!at->have2)
+			return NEEDS_SECOND_PAGE;
+		if (at->host2) {
+			if (!page_mark(c, at->gpa2, INSN_LEN_MAX - avail))
+				return NOT_YET;
+			b->gpa2 = at->gpa2;
 		}
-		len = decode_bound(c, buf, got, 0, &b->insn[0]);
-		if (!len) { /* the rest lies in no memory: bytes there read as ones, which is no instruction */
-			b->insn[0] = (struct insn){ .fn = op_ud, .op = OP_INVALID, .flags = IF_ENDS, .len = 1, .code = c->code };
-			len = avail;
-		}
-		if (got == avail)
-			b->gpa2 = 0;
-		off = len;
+		off = decode_crossing(c, at, &b->insn[0]);
 		n = 1;
 	}
 	b->len = (uint16_t)off;
@@ -212,7 +242,8 @@ static struct block *block_make(struct cpu *c, uint64_t lin, uint64_t gpa, const
 	b->insn[n] = (struct insn){ .fn = op_fall_through, .op = OP_INVALID, .off = (uint16_t)off, .code = c->code };
 	vm->arena_used += sizeof(struct block) + align_up((n + 1) * sizeof(struct insn), 64);
 	vm->blocks_made++;
-	return b;
+	*out = b;
+	return MADE;
 }
 
 static void block_publish(struct soft_vm *vm, struct block *b)
@@ -239,57 +270,65 @@ static const struct insn *enter(struct cpu *c, const struct block *b)
 	return b->insn;
 }
 
+/* Finds or makes the block. The code lock is held. */
+static enum made find_or_make(struct cpu *c, const struct code_at *at, struct block **out)
+{
+	struct block *b;
+	enum made r;
+
+	for (b = c->vm->hash[hash_of(at->gpa, c->code)]; b; b = b->hash_next) {
+		if (b->gpa != at->gpa || b->code != c->code)
+			continue;
+		if (b->gpa2 && !at->have2)
+			return NEEDS_SECOND_PAGE;
+		if (!b->gpa2 || b->gpa2 == at->gpa2) {
+			*out = b;
+			return MADE;
+		}
+	}
+	r = block_make(c, at, out);
+	if (r == MADE)
+		block_publish(c->vm, *out);
+	return r;
+}
+
 const struct insn *block_lookup(struct cpu *c)
 {
 	struct soft_vm *vm = c->vm;
-	uint64_t lin = (c->sbase[CS] + c->rip) & c->lin_mask;
-	const uint8_t *host, *host2;
-	uint64_t gpa = mmu_fetch(c, lin, &host);
+	struct code_at at = { .lin = (c->sbase[CS] + c->rip) & c->lin_mask };
 	struct block *b;
+	enum made r;
 
-	if (unlikely(!host))
+	at.gpa = mmu_fetch(c, at.lin, &at.host);
+	if (unlikely(!at.host))
 		return block_single(c);
-	/* may raise, so before the lock: the second page of an instruction that crosses */
-	uint64_t gpa2 = 0;
-	bool have2 = false;
-	for (;;) {
+	do {
 		pthread_mutex_lock(&vm->code_lock);
-		for (b = vm->hash[hash_of(gpa, c->code)]; b; b = b->hash_next)
-			if (b->gpa == gpa && b->code == c->code && (!b->gpa2 || !have2 || b->gpa2 == gpa2))
-				break;
+		r = find_or_make(c, &at, &b);
 		pthread_mutex_unlock(&vm->code_lock);
-		if (!b || !b->gpa2 || have2)
-			break;
-		gpa2 = mmu_fetch(c, (lin + 4096 - (lin & 4095)) & c->lin_mask, &host2);
-		have2 = true;
-	}
-	if (!b) {
-		b = block_make(c, lin, gpa, host);
-		if (!b)
-			return NULL;
-		pthread_mutex_lock(&vm->code_lock);
-		block_publish(vm, b);
-		pthread_mutex_unlock(&vm->code_lock);
-	}
-	*jump_slot(c, lin) = (struct jump_entry){ lin, c->jump_ctx, b };
+		if (r == NEEDS_SECOND_PAGE)
+			fetch_second(c, &at);
+	} while (r == NEEDS_SECOND_PAGE);
+	if (r == NOT_YET)
+		return block_single(c);
+	*jump_slot(c, at.lin) = (struct jump_entry){ at.lin, c->jump_ctx, b };
 	return enter(c, b);
 }
 
 const struct insn *block_single(struct cpu *c)
 {
-	uint64_t lin = (c->sbase[CS] + c->rip) & c->lin_mask;
-	const uint8_t *host;
+	struct code_at at = { .lin = (c->sbase[CS] + c->rip) & c->lin_mask };
 	struct insn *i = c->single;
-	uint8_t buf[INSN_LEN_MAX];
-	uint64_t gpa2;
+	unsigned len = 0;
 
-	c->cur = NULL;
-	uint64_t gpa = mmu_fetch(c, lin, &host);
-	unsigned avail = 4096 - (unsigned)(gpa & 4095), len = 0;
-	if (host)
-		len = decode_bound(c, host, avail, 0, i);
-	if (host && !len)
-		len = decode_bound(c, buf, fetch_crossing(c, lin, host, avail, buf, &gpa2), 0, i);
+	at.gpa = mmu_fetch(c, at.lin, &at.host);
+	if (at.host) {
+		len = decode_bound(c, at.host, bytes_in_page(&at), 0, i);
+		if (!len) {
+			fetch_second(c, &at);
+			len = decode_crossing(c, &at, i);
+		}
+	}
 	if (!len) /* no memory there: reads as ones, FF FF is no instruction */
 		*i = (struct insn){ .fn = op_ud, .op = OP_INVALID, .flags = IF_ENDS, .len = 1, .code = c->code };
 	if (c->code != CODE_64 && c->rip + i->len - 1 > c->seg[CS].limit)
@@ -353,6 +392,13 @@ static void block_kill(struct soft_vm *vm, struct block *b)
 	vm->blocks_killed++;
 }
 
+static void blocks_kill_all(struct soft_vm *vm)
+{
+	for (unsigned n = 0; n < HASH_SIZE; n++)
+		while (vm->hash[n])
+			block_kill(vm, vm->hash[n]);
+}
+
 static bool block_has(const struct block *b, uint64_t gpa, unsigned len)
 {
 	if (!b->gpa2)
@@ -378,16 +424,4 @@ void block_written(struct soft_vm *vm, uint64_t gpa, unsigned len)
 	pthread_mutex_unlock(&vm->code_lock);
 }
 
-void block_flush(struct soft_vm *vm)
-{
-	pthread_mutex_lock(&vm->code_lock);
-	for (unsigned n = 0; n < HASH_SIZE; n++)
-		while (vm->hash[n])
-			block_kill(vm, vm->hash[n]);
-	vm->arena_used = 0;
-	vm->arena_flushes++;
-	for (unsigned n = 0; n < vm->ncpus; n++)
-		if (vm->cpus[n] && vm->cpus[n]->jump_cache)
-			memset(vm->cpus[n]->jump_cache, 0, JUMP_SIZE * sizeof(struct jump_entry));
-	pthread_mutex_unlock(&vm->code_lock);
-}
+void block_forget(struct cpu *c) { memset(c->jump_cache, 0, JUMP_SIZE * sizeof(struct jump_entry)); }

@@ -9,7 +9,8 @@
  *
  * Stores to bytes that were decoded kill the blocks over them: each instruction's handler
  * is replaced by one that goes back to the run loop, so that even the running block stops
- * behind the store. Memory is reclaimed when the arena is full, all at once. */
+ * behind the store. The arena has two halves: when one is full, all blocks are killed and the other is filled; by the
+ * time that is full too, every processor has long left the first (smp.h, epochs). */
 #ifndef SOFT_BLOCK_H
 #define SOFT_BLOCK_H
 
@@ -74,8 +75,8 @@ static inline __attribute__((always_inline)) const struct insn *block_find64(con
 	return NULL;
 }
 
-/* First instruction of the block at c->rip, decoding it if need be; gpr[REG_IP] is set. Raises fetch
- * faults. NULL: the arena is full, EXITREQ_FLUSH is set. */
+/* First instruction of the block at c->rip, decoding it if need be; gpr[REG_IP] is set. Where the page cannot be
+ * cached now (another processor may store to it), that is a block of one instruction. Raises fetch faults. */
 const struct insn *block_lookup(struct cpu *);
 
 /* The one instruction at c->rip, for stepping; never shared, overwritten by the next call. */
@@ -97,8 +98,8 @@ static inline bool block_covers(const struct soft_vm *vm, uint64_t gpa, unsigned
 	return (g >> first) & (~0u >> (31 - (last - first)));
 }
 
-/* Drops all blocks; no vcpu is inside one. */
-void block_flush(struct soft_vm *);
+/* Empties c's jump cache: what it holds may have been flushed. */
+void block_forget(struct cpu *);
 
 /* Entries of the jump cache that were made before are void: mappings or modes have changed. */
 void block_context_changed(struct cpu *);

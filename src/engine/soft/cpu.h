@@ -5,6 +5,7 @@
 #ifndef SOFT_CPU_H
 #define SOFT_CPU_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -46,6 +47,8 @@ struct fpu {
 	union vreg v[32];
 	uint64_t k[8];
 };
+
+#define DROPS_MAX 16
 
 struct tlb; /* mmu.h */
 struct tlb_state;
@@ -94,7 +97,6 @@ struct cpu {
 	bool nmi_masked;
 	bool halted;
 	bool lock_held;         /* between cpu_lock_begin and cpu_lock_end */
-	bool smc_hit;           /* a store hit the running block */
 	int exc_vector;         /* exception being delivered, -1 none: for double faults */
 	struct {
 		int vector;
@@ -111,6 +113,13 @@ struct cpu {
 	uint64_t jump_ctx;              /* block.c: what an entry must carry to be valid now */
 	struct insn *single;            /* block.c: one instruction, for stepping */
 
+	/* smp.c */
+	_Atomic uint32_t epoch;     /* soft_vm.epoch at the last safe point */
+	pthread_mutex_t drop_lock;  /* guards the three below; a leaf */
+	bool parked;                /* not running: others may drop W entries themselves */
+	unsigned ndrops;            /* DROPS_MAX + 1: more than the list holds */
+	uint64_t drops[DROPS_MAX];  /* pages whose W entries have to go */
+
 	unsigned id;
 	struct soft_vm *vm;
 	const struct vm_host *host;
@@ -120,7 +129,7 @@ struct cpu {
 #define EXITREQ_INTR   2u /* look at interrupts: notify(), IF set, end of a shadow */
 #define EXITREQ_RETURN 4u /* leave run(): exit_kind is set (own thread) */
 #define EXITREQ_STEP   8u /* TF, shadows, code breakpoints: go by single instructions */
-#define EXITREQ_FLUSH  16u /* drop blocks at this safe point (code cache full) */
+#define EXITREQ_SAFE   16u /* come to smp_safe_point */
 
 #define SHADOW_STI 1
 #define SHADOW_MOV_SS 2 /* also holds back #DB */

@@ -7,11 +7,6 @@
 #ifndef SOFT_INT_FORM_H
 #define SOFT_INT_FORM_H
 
-/* Pairing two 64-bit stores in a vector register takes longer than the two stores. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-tree-slp-vectorize")
-#endif
-
 #include "engine/soft/interp.h"
 
 #define INL static inline __attribute__((always_inline))

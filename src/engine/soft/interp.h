@@ -43,9 +43,6 @@ const struct insn *op_ud(struct cpu *, const struct insn *);
  * it to the loop. A call and its return cost several times what a short handler does. Callers have a
  * variable c; where a handler cannot end in a tail call (locals whose address is known elsewhere),
  * the stack grows by one frame, and block_jump64 sees to it that these stay few. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("optimize-sibling-calls") /* at every level that defines __OPTIMIZE__ */
-#endif
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CONTINUE(c, n) do { const struct insn *next_ = (n); return next_->fn((c), next_); } while (0)
 #else

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "engine/soft/block.h"
+#include "engine/soft/smp.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/tlb.h"
 
@@ -100,6 +101,7 @@ static void span_write(struct cpu *c, const struct span *s, const uint8_t *buf)
 		if (unlikely(soft_phys_readonly(c->vm, s->gpa)))
 			return;
 		memcpy(s->host, buf, s->len);
+		atomic_thread_fence(memory_order_seq_cst); /* pairs with page_mark: one of us sees the other */
 		if (unlikely(block_covers(c->vm, s->gpa, s->len)))
 			block_written(c->vm, s->gpa, s->len);
 		return;
@@ -161,15 +163,19 @@ void mmu_probe_w(struct cpu *c, const struct insn *i, uint64_t lin, unsigned len
 	translate(c, i, lin, len, ACC_W, cpu_view(c), s);
 }
 
+/* May the span be stored to by its host address, until the next safe point? */
+static bool writable_unseen(struct cpu *c, const struct span *s)
+{
+	return !soft_phys_readonly(c->vm, s->gpa) && smp_page_write(c, s->gpa);
+}
+
 void *mmu_w_ptr_slow(struct cpu *c, const struct insn *i, uint64_t lin, unsigned len)
 {
 	struct span s[2];
 	check_access(c, i, lin, len, true);
 	if (translate(c, i, lin, len, ACC_W, cpu_view(c), s) != 1 || !s[0].host)
 		return NULL;
-	if (soft_phys_readonly(c->vm, s[0].gpa) || block_covers(c->vm, s[0].gpa, len))
-		return NULL;
-	return s[0].host;
+	return writable_unseen(c, &s[0]) ? s[0].host : NULL;
 }
 
 const void *mmu_r_ptr_slow(struct cpu *c, const struct insn *i, uint64_t lin, unsigned len)
@@ -186,7 +192,7 @@ uint64_t mmu_rmw_ld_slow(struct cpu *c, const struct insn *i, uint64_t lin, unsi
 
 	check_access(c, i, lin, size, true);
 	unsigned n = translate(c, i, lin, size, ACC_W, cpu_view(c), s);
-	bool plain = n == 1 && s[0].host && !soft_phys_readonly(c->vm, s[0].gpa) && !block_covers(c->vm, s[0].gpa, size);
+	bool plain = n == 1 && s[0].host && writable_unseen(c, &s[0]);
 	m->lin = lin;
 	m->host = plain ? s[0].host : NULL;
 	span_read(c, &s[0], (uint8_t *)&v);
@@ -229,13 +235,13 @@ void mmu_sys_st(struct cpu *c, const struct insn *i, uint64_t lin, unsigned size
 
 void cpu_lock_begin(struct cpu *c)
 {
-	pthread_mutex_lock(&c->vm->split_lock);
+	smp_exclusive_begin(c);
 	c->lock_held = true;
 }
 void cpu_lock_end(struct cpu *c)
 {
 	c->lock_held = false;
-	pthread_mutex_unlock(&c->vm->split_lock);
+	smp_exclusive_end(c);
 }
 
 uint64_t mmu_fetch(struct cpu *c, uint64_t lin, const uint8_t **host)

@@ -12,6 +12,7 @@
 #include "engine/soft/flags.h"
 #include "engine/soft/fp.h"
 #include "engine/soft/mmu.h"
+#include "engine/soft/smp.h"
 #include "engine/soft/tsc.h"
 
 /* For this engine an engine_vm is a soft_vm and a vcpu is a cpu. */
@@ -106,14 +107,20 @@ static void step(struct cpu *c)
 		cpu_raise(c, NULL, EXC_DB, 0);
 	}
 	const struct insn *i = block_single(c);
+	bool rf = c->rflags & FL_RF;
 	c->shadow = 0;
-	c->db_hits = 0;
+	if (!held)
+		c->db_hits = 0;
+	c->rflags &= ~(uint64_t)FL_RF; /* before: IRET may set it for the instruction it returns to */
 	/* handlers go on by themselves; a request makes the end of the single instruction's block come back */
 	atomic_fetch_or_explicit(&c->exitreq, EXITREQ_INTR, memory_order_relaxed);
 	const struct insn *next = i->fn(c, i);
 	if (next == i + 1)
 		c->rip = insn_next_rip(c, i);
-	c->rflags &= ~(uint64_t)FL_RF;
+	if (rf && (i->flags & (IF_REP | IF_REPNE)) && c->rip == insn_rip(c, i))
+		c->rflags |= FL_RF; /* until the last iteration */
+	if (i->op == OP_INT || i->op == OP_INT3 || i->op == OP_INTO || i->op == OP_INT1)
+		tf = tf && (c->rflags & FL_TF); /* the delivery has cleared TF: no trap (SDM 3B 17.3.1.4) */
 	/* the shadow of MOV SS puts traps off until after the next instruction */
 	if (c->shadow & SHADOW_MOV_SS)
 		return;
@@ -140,9 +147,9 @@ static bool turn(struct cpu *c, struct cpu_exit *out)
 	uint32_t req = atomic_load_explicit(&c->exitreq, memory_order_acquire);
 
 	if (unlikely(req & ~EXITREQ_STEP)) {
-		atomic_fetch_and(&c->exitreq, ~(req & (EXITREQ_KICK | EXITREQ_RETURN | EXITREQ_INTR | EXITREQ_FLUSH)));
-		if (req & EXITREQ_FLUSH)
-			block_flush(c->vm);
+		atomic_fetch_and(&c->exitreq, ~(req & (EXITREQ_KICK | EXITREQ_RETURN | EXITREQ_INTR)));
+		if (req & EXITREQ_SAFE)
+			smp_safe_point(c);
 		if (req & EXITREQ_RETURN) {
 			out->kind = c->exit_kind;
 			out->interruptible = c->rflags & FL_IF;
@@ -179,12 +186,14 @@ static int soft_run(struct vcpu *v, struct cpu_exit *out)
 	*out = (struct cpu_exit){ .kind = EXIT_FAIL };
 	c->unwind = &unwind;
 	c->sp_low = host_sp() - CHAIN_STACK;
+	smp_enter(c);
 	fp_enter(c);
 	if (sigsetjmp(unwind, 0))
 		deliver_raised(c);
 	while (turn(c, out))
 		;
 	fp_leave(c);
+	smp_leave(c);
 	c->unwind = NULL;
 	return 0;
 }
@@ -206,7 +215,7 @@ static void soft_vm_destroy(struct engine_vm *v)
 	if (!vm)
 		return;
 	block_vm_fini(vm);
-	pthread_mutex_destroy(&vm->split_lock);
+	smp_vm_fini(vm);
 	free(vm);
 }
 
@@ -222,7 +231,7 @@ static int soft_vm_create(const struct vm_config *cfg, struct engine_vm **out, s
 	vm->mem = cfg->mem;
 	vm->host = cfg->host;
 	vm->ncpus = cfg->ncpus;
-	pthread_mutex_init(&vm->split_lock, NULL);
+	smp_vm_init(vm);
 	if (block_vm_init(vm) < 0) {
 		soft_vm_destroy((struct engine_vm *)vm);
 		return err_set(e, -ENOMEM, "out of memory for the code cache");
@@ -246,6 +255,7 @@ static void soft_vcpu_destroy(struct vcpu *v)
 	c->vm->cpus[c->id] = NULL;
 	block_cpu_fini(c);
 	mmu_fini(c);
+	smp_cpu_fini(c);
 	free(c);
 }
 
@@ -262,6 +272,7 @@ static int soft_vcpu_create(struct engine_vm *v, unsigned id, struct vcpu **out,
 	c->vm = vm;
 	c->host = vm->host;
 	c->exc_vector = -1;
+	smp_cpu_init(c);
 	vm->cpus[id] = c;
 	if (mmu_init(c) < 0 || block_cpu_init(c) < 0) {
 		soft_vcpu_destroy((struct vcpu *)c);

@@ -11,15 +11,14 @@
 
 #define SOFT_CPUS_MAX 64
 
-/* Per page of guest RAM, guarded by code_lock except where said */
+/* Per page of guest RAM. smp.h says how the atomics go together. */
 struct code_page {
-	struct block *blocks;      /* blocks with bytes in this page */
-	_Atomic uint32_t granules; /* bit n: bytes [128 n, 128 n + 127] were decoded. Read without the lock
-	                              by stores; set before the bytes are read (partner: W_HELD). */
-	_Atomic uint8_t flags;     /* PAGE_*, read without the lock */
+	struct block *blocks;      /* blocks with bytes in this page; guarded by code_lock */
+	_Atomic uint64_t writers;  /* bit per processor that may store to it without looking */
+	_Atomic uint32_t granules; /* bit n: bytes [128 n, 128 n + 127] were decoded */
+	_Atomic uint8_t flags;     /* PAGE_CODE */
 };
-#define PAGE_CODE 1   /* has granules: never in a W array */
-#define PAGE_W_HELD 2 /* may be in some W array */
+#define PAGE_CODE 1 /* has granules: in nobody's W array, or about to be */
 
 struct soft_vm {
 	struct memmap *mem;
@@ -32,11 +31,19 @@ struct soft_vm {
 
 	pthread_mutex_t code_lock; /* guards blocks, their lists and the arena */
 	struct block **hash;
-	uint8_t *arena;
-	size_t arena_used;
+	uint8_t *arena;           /* two halves, filled in turn */
+	unsigned arena_half;
+	size_t arena_used;        /* of the present half */
+	uint32_t arena_epoch;     /* when this has passed, nobody is in the other half any more */
 	uint64_t blocks_made, blocks_killed, arena_flushes;
 
-	pthread_mutex_t split_lock; /* locked operations that no host atomic can do */
+	/* smp.c */
+	_Atomic uint32_t epoch;     /* counts flushes of blocks */
+	pthread_mutex_t excl_lock;  /* guards excl_owner and running */
+	pthread_cond_t excl_cond;
+	struct cpu *excl_owner;     /* in an exclusive section, or about to be */
+	_Atomic bool excl_wanted;   /* excl_owner is not NULL */
+	unsigned running;           /* processors inside run() and not waiting */
 };
 
 /* Host address of [gpa, gpa+len) in RAM or ROM, NULL elsewhere; len <= 4096 */

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "engine/soft/block.h"
+#include "engine/soft/smp.h"
 #include "engine/soft/soft.h"
 
 /* An empty slot must never match its own addresses. Slot n serves pages with those index
@@ -200,6 +201,13 @@ void tlb_drop_writable(struct cpu *c, uint64_t gpa)
 	}
 }
 
+void tlb_drop_all_writable(struct cpu *c)
+{
+	for (unsigned n = 0; n < TLB_SETS; n++)
+		for (unsigned b = 0; b < BANK_COUNT; b++)
+			entries_clear(c->mmu->set[n].bank[b].t.w, TLB_SIZE);
+}
+
 /* Caches the page of a walk in the arrays that it allows */
 static void enter(struct cpu *c, struct tlb_bank *k, uint64_t lin, enum access a, struct view v, const struct walk *w)
 {
@@ -228,9 +236,7 @@ static void enter(struct cpu *c, struct tlb_bank *k, uint64_t lin, enum access a
 		k->t.r[n] = (struct tlb_entry){ page, delta };
 	if (!(w->dirty || !(c->cr0 & CR0_PG)) || !walk_allowed(c, w, ACC_W, v) || soft_phys_readonly(vm, gpa))
 		return;
-	struct code_page *p = &vm->pages[gpa >> 12];
-	atomic_fetch_or(&p->flags, PAGE_W_HELD);
-	if (!(atomic_load(&p->flags) & PAGE_CODE))
+	if (smp_page_write(c, gpa))
 		k->t.w[n] = (struct tlb_entry){ page, delta };
 }
 

@@ -62,7 +62,8 @@ static inline struct view cpu_view(const struct cpu *c)
 /* Page translation with all checks for `a`; enters the bank. Raises #PF. Returns the guest-physical address. */
 uint64_t tlb_translate(struct cpu *, const struct insn *i, uint64_t lin, enum access a, struct view v);
 
-/* Drops W entries of the page at gpa from every bank of this cpu */
+/* Drops the W entries of the page at gpa, or of all pages, from every bank of this cpu */
 void tlb_drop_writable(struct cpu *, uint64_t gpa);
+void tlb_drop_all_writable(struct cpu *);
 
 #endif
