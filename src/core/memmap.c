@@ -108,14 +108,14 @@ void mem_written(const struct memmap *m, const void *hva, uint64_t len)
 	}
 }
 
-int mem_discard(struct memmap *m, uint64_t gpa, uint64_t len)
+int mem_discard(const struct memmap *m, void *hva, uint64_t len)
 {
-	uint8_t *p = mem_ptr(m, gpa, len);
+	uint64_t before = -(uintptr_t)hva % PAGE_SIZE_4K;
+	uint8_t *p = (uint8_t *)hva + before;
 
-	if ((gpa | len) % PAGE_SIZE_4K)
-		return -EINVAL;
-	if (!p || mem_slot_find(m, gpa)->readonly)
-		return -EFAULT;
+	if (len < before + PAGE_SIZE_4K)
+		return 0;
+	len = align_down(len - before, PAGE_SIZE_4K);
 	if (madvise(p, len, MADV_DONTNEED) < 0)
 		return -errno;
 	mem_written(m, p, len);

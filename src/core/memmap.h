@@ -43,9 +43,9 @@ void *mem_ptr(const struct memmap *, uint64_t gpa, uint64_t len);
 /* A device has written [hva, hva+len), which it got from mem_ptr. mem_write tells by itself. */
 void mem_written(const struct memmap *, const void *hva, uint64_t len);
 
-/* Gives whole pages of RAM back to the host: they read as zeroes until they are written. -EFAULT where
- * the range is not RAM, -EINVAL where it is not of whole pages, or the host's reason. */
-int mem_discard(struct memmap *, uint64_t gpa, uint64_t len);
+/* Gives the whole pages in [hva, hva+len), which is RAM from mem_ptr, back to the host: they read as zeroes
+ * until they are written. 0, or -errno as the host says. */
+int mem_discard(const struct memmap *, void *hva, uint64_t len);
 
 /* Copies; 0 or -EFAULT when any byte is outside RAM (nothing is copied then). May span slots' pages. */
 int mem_read(const struct memmap *, uint64_t gpa, void *buf, uint64_t len);

@@ -28,7 +28,7 @@ static uint32_t fill(const struct vq_chain *c)
 		if (len > FILL_MAX - done)
 			len = FILL_MAX - done;
 		while (at < len) {
-			ssize_t n = getrandom(p + at, len - at < 256 ? len - at : 256, 0);
+			ssize_t n = getrandom(p + at, len - at, 0);
 
 			if (n <= 0)
 				return done + (uint32_t)at; /* a host without entropy: the driver asks again */

@@ -52,7 +52,7 @@ static void acpi(void **state)
 		assert_int_equal(sum(r, 20), 0);
 		assert_int_equal(sum(r, 36), 0);
 		const uint8_t *x = table(g, le64_load(r + 24), "XSDT");
-		assert_int_equal(le32_load(x + 4), 36 + 2 * 8);
+		assert_int_equal(le32_load(x + 4), 36 + 3 * 8);
 
 		const uint8_t *f = table(g, le64_load(x + 36), "FACP");
 		assert_int_equal(le32_load(f + 4), 276);
@@ -91,6 +91,10 @@ static void acpi(void **state)
 		assert_int_equal(seen, cpus[k]);
 		assert_int_equal(other[1], 1);
 		assert_int_equal(other[2], 2);
+		const uint8_t *c = table(g, le64_load(x + 52), "MCFG");
+		assert_int_equal(le32_load(c + 4), 60);
+		assert_int_equal(le64_load(c + 44), LAYOUT_PCI_ECAM);
+		assert_int_equal(le32_load(c + 52), (LAYOUT_PCI_BUSES - 1) << 24);
 		guest_free(g);
 	}
 }
