@@ -43,7 +43,7 @@ static const struct option options[] = {
 	  .help = "guest memory: bytes, or with suffix K, M, G or T\n(default: 512M, at least 2M)" },
 	{ "cpus", K_NUMBER, "N", FIELD(cpus), .help = "number of CPUs (default: 1; more are not offered yet)" },
 	{ "disk", K_LIST, "FILE", FIELD(disks), .help = "a disk, repeatable (not offered yet)" },
-	{ "console", K_FLAG, NULL, FIELD(console), .help = "virtio console on the terminal (not offered yet)" },
+	{ "console", K_FLAG, NULL, FIELD(console), .help = "virtio console (hvc0) on the terminal" },
 	{ "reboot", K_FLAG, NULL, FIELD(reboot), .help = "start the guest again when it asks for a reset" },
 	{ "engine", K_STR, "NAME", FIELD(engine),
 	  .help = "what executes the guest: auto (default), kvm, hvf or soft" },

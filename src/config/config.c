@@ -72,9 +72,6 @@ static int check_offered(const struct config *c, struct err *e)
 	if (c->ndisks)
 		return err_set(e, -ENOTSUP, "--disk %s: this version has no disks; put the root file system into "
 			       "the --initrd", c->disks[0]);
-	if (c->console)
-		return err_set(e, -ENOTSUP, "--console: this version has no virtio console; use the serial port, "
-			       "console=ttyS0, which needs no option");
 	return 0;
 }
 

@@ -33,7 +33,7 @@ struct config {
 	uint64_t cpus;
 	const char *disks[CONFIG_DISKS_MAX];
 	unsigned ndisks;
-	bool console;        /* a virtio console on the terminal instead of the serial port */
+	bool console;        /* a virtio console on the terminal, beside the serial port */
 
 	bool reboot;         /* a reset by the guest starts it again instead of ending the process */
 	const char *engine;  /* "auto" or an engine's name */

@@ -120,6 +120,30 @@ void term_write(struct term *t, const uint8_t *buf, size_t n)
 		loop_timer_set(&t->timer, clock_now_ns() + OUT_DELAY_NS);
 }
 
+size_t term_write_some(struct term *t, const uint8_t *buf, size_t n)
+{
+	size_t done = 0;
+	bool arm = false;
+
+	if (pthread_mutex_trylock(&t->lock))
+		return 0; /* somebody waits for a slow reader */
+	for (;;) {
+		size_t part = append(t, buf + done, n - done);
+
+		done += part;
+		if (t->out_len >= OUT_BATCH || memchr(buf, '\n', n))
+			write_out(t, false);
+		if (!part || done == n)
+			break;
+	}
+	if (t->out_len && !t->armed)
+		arm = t->armed = true;
+	pthread_mutex_unlock(&t->lock);
+	if (arm)
+		loop_timer_set(&t->timer, clock_now_ns() + OUT_DELAY_NS);
+	return done;
+}
+
 void term_flush(struct term *t)
 {
 	if (!atomic_load_explicit(&t->out_len, memory_order_relaxed))

@@ -33,6 +33,8 @@ void term_destroy(struct term *);
 void term_start(struct term *);
 
 void term_write(struct term *, const uint8_t *buf, size_t n); /* any thread; waits for a slow reader */
+/* Never waits: takes what can be written now, says how much. For the loop's thread; ask again a little later. */
+size_t term_write_some(struct term *, const uint8_t *buf, size_t n);
 void term_flush(struct term *);                               /* any thread; cheap when empty */
 /* The guest's device has room again for what it did not take. Any thread. */
 void term_room(struct term *);

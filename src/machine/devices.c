@@ -1,6 +1,5 @@
 /* devices.c - the machine's devices, each with what it needs of the machine. */
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "core/bus.h"
@@ -10,11 +9,9 @@
 #include "dev/i8254.h"
 #include "dev/irqchip.h"
 #include "dev/mc146818.h"
-#include "dev/ns16550.h"
 #include "dev/pvpanic.h"
 #include "dev/reset.h"
 #include "host/loop.h"
-#include "host/term.h"
 #include "machine/internal.h"
 #include "machine/vcpu.h"
 
@@ -49,46 +46,6 @@ static int create_irqchip(struct machine *m, struct err *e)
 
 	if (!r)
 		machine_own(m, &irqchip_ops, m->irqchip);
-	return r;
-}
-
-/* --- the serial port on the terminal --- */
-
-static void com1_out(void *ctx, const uint8_t *buf, size_t n) { term_write(((struct machine *)ctx)->term, buf, n); }
-static void com1_room(void *ctx) { term_room(((struct machine *)ctx)->term); }
-
-static size_t term_input(void *ctx, const uint8_t *buf, size_t n)
-{
-	return ns16550_input(((struct machine *)ctx)->com1, buf, n);
-}
-
-static void term_break(void *ctx) { ns16550_break(((struct machine *)ctx)->com1); }
-
-static void term_quit(void *ctx) { machine_power(ctx, POWER_QUIT); }
-
-static int create_serial(struct machine *m, const struct irq_router *router, struct err *e)
-{
-	struct term_config term = {
-		.in_fd = STDIN_FILENO,
-		.out_fd = STDOUT_FILENO,
-		.input = term_input,
-		.send_break = term_break,
-		.quit = term_quit,
-		.ctx = m,
-	};
-	struct ns16550_config com1 = {
-		.port = PORT_COM1,
-		.irq = { router, IRQ_COM1 },
-		.out = com1_out,
-		.room = com1_room,
-		.ctx = m,
-	};
-	int r = term_create(m->loop, &term, &m->term, e);
-
-	if (!r)
-		r = ns16550_create(m->pio, &com1, &m->com1, e);
-	if (!r)
-		machine_own(m, &ns16550_ops, m->com1);
 	return r;
 }
 
@@ -150,7 +107,7 @@ int machine_devices_create(struct machine *m, struct err *e)
 	if (r < 0)
 		return r;
 	router = irqchip_router(m->irqchip);
-	r = create_serial(m, router, e);
+	r = machine_console_create(m, router, e);
 	if (!r)
 		r = create_legacy(m, router, e);
 	if (!r)

@@ -17,6 +17,7 @@
 #define MACHINE_DEVICES_MAX 48
 
 struct cpu_thread;
+struct virtio_model;
 
 struct machine {
 	const struct config *cfg;
@@ -31,6 +32,8 @@ struct machine {
 
 	struct irqchip *irqchip;
 	struct ns16550 *com1;
+	struct balloon *balloon;
+	struct console *hvc;      /* or NULL */
 	struct reset_port *reset;
 	struct pci_bus *pci;
 	/* In order of creation; reset in that order, destroyed in the opposite one */
@@ -55,6 +58,12 @@ int machine_devices_create(struct machine *, struct err *e);
 
 /* Notes a device for reset and the end */
 void machine_own(struct machine *, const struct device_ops *ops, void *dev);
+/* console.c: the terminal and the serial port; the virtio console, to be put on the bus, then started */
+int machine_console_create(struct machine *, const struct irq_router *, struct err *e);
+int machine_hvc_create(struct machine *, struct virtio_model *out, struct err *e);
+void machine_hvc_start(struct machine *);
+void machine_console_destroy(struct machine *); /* before the devices */
+
 /* pci.c: the PCI bus and what is on it. As above; m->reset is there. */
 int machine_pci_create(struct machine *, const struct irq_router *, struct err *e);
 

@@ -178,7 +178,7 @@ void machine_destroy(struct machine *m)
 	if (!m)
 		return;
 	cpus_destroy(m);
-	term_destroy(m->term);
+	machine_console_destroy(m);
 	while (m->ndevices) {
 		m->ndevices--;
 		if (m->devices[m->ndevices].ops->destroy)

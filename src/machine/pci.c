@@ -1,8 +1,10 @@
 /* pci.c - the machine's PCI bus and the virtio devices on it. */
 #include "base/err.h"
+#include "config/config.h"
 #include "dev/pci.h"
 #include "dev/reset.h"
 #include "machine/internal.h"
+#include "virtio/balloon.h"
 #include "virtio/rng.h"
 #include "virtio/virtio_pci.h"
 
@@ -33,6 +35,26 @@ static int add_rng(struct machine *m, struct err *e)
 	return r < 0 ? r : add(m, &model, e);
 }
 
+static int add_balloon(struct machine *m, struct err *e)
+{
+	struct virtio_model model;
+	int r = virtio_balloon_create(&m->mem, &model, &m->balloon, e);
+
+	return r < 0 ? r : add(m, &model, e);
+}
+
+static int add_console(struct machine *m, struct err *e)
+{
+	struct virtio_model model;
+	int r = machine_hvc_create(m, &model, e);
+
+	if (!r)
+		r = add(m, &model, e);
+	if (!r)
+		machine_hvc_start(m);
+	return r;
+}
+
 int machine_pci_create(struct machine *m, const struct irq_router *router, struct err *e)
 {
 	struct pci_bus_config cfg = {
@@ -47,5 +69,10 @@ int machine_pci_create(struct machine *m, const struct irq_router *router, struc
 		m->mem.written = on_written;
 		m->mem.written_ctx = m;
 	}
-	return add_rng(m, e);
+	r = add_rng(m, e);
+	if (!r)
+		r = add_balloon(m, e);
+	if (!r && m->cfg->console)
+		r = add_console(m, e);
+	return r;
 }

@@ -368,9 +368,9 @@ void virtio_dev_destroy(struct virtio_dev *v)
 {
 	if (!v)
 		return;
-	loop_timer_fini(&v->work);
 	class_drain(v);
 	queues_stop(v);
+	loop_timer_fini(&v->work);
 	if (v->model.ops->destroy)
 		v->model.ops->destroy(v->model.dev);
 	for (unsigned i = 0; i < v->model.nqueues; i++)
