@@ -39,7 +39,7 @@ static int choose_named(const char *name, const struct engine_ops **out, char *w
 
 int engine_choose(const char *name, const struct engine_ops **out, char *why_buf, unsigned why_len, struct err *e)
 {
-	char reasons[400] = "";
+	char reasons[512] = "";
 	size_t len = 0;
 
 	if (strcmp(name, "auto") != 0)
@@ -56,7 +56,7 @@ int engine_choose(const char *name, const struct engine_ops **out, char *why_buf
 			return 0;
 		}
 		if (len < sizeof(reasons))
-			len += (size_t)snprintf(reasons + len, sizeof(reasons) - len, "%s%s: %s", len ? "; " : "",
+			len += (size_t)snprintf(reasons + len, sizeof(reasons) - len, "%s%s: %.200s", len ? "; " : "",
 						engines[i]->name, why.msg);
 	}
 	return err_set(e, -ENODEV, "no engine works on this host: %s", reasons);
