@@ -341,6 +341,8 @@ static unsigned collect(struct loop *l)
 		l->ids = ids ? ids : l->ids;
 		if (fds && ids)
 			l->fds_cap = cap;
+		if (!l->fds || !l->ids)
+			return 0;
 		n = n < l->fds_cap ? n : l->fds_cap;
 	}
 	for (unsigned i = 0; i < n; i++) {
