@@ -9,8 +9,8 @@ OUT ?= build/$(VARIANT)
 include mk/variants.mk
 
 WARN = -Wall -Wextra -Wno-unused-parameter -Wstrict-prototypes -Wmissing-prototypes -Wshadow
-ALL_CFLAGS = -std=gnu11 -Isrc -D_GNU_SOURCE -pthread -fno-strict-aliasing -MMD -MP $(WARN) $(CFLAGS) $(VARIANT_CFLAGS)
-LDLIBS = -lz -lbz2 -llzma -llz4 -lzstd -lpthread -lm
+ALL_CFLAGS = -std=gnu11 -Isrc -D_GNU_SOURCE -pthread -fno-strict-aliasing -MMD -MP $(WARN) $(URING_CFLAGS) $(CFLAGS) $(VARIANT_CFLAGS)
+LDLIBS = -lz -lbz2 -llzma -llz4 -lzstd $(URING_LIBS) -lpthread -lm
 
 SRC := $(sort $(shell find src -name '*.c'))
 OBJ := $(SRC:src/%.c=$(OUT)/%.o)

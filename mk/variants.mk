@@ -25,3 +25,9 @@ endif
 
 # The disassembler that tests use as an oracle; tests that include it are left out where it is missing
 HAVE_ZYDIS := $(wildcard /usr/include/Zydis/Zydis.h)
+
+# io_uring for disks; without it worker threads do all their I/O
+ifneq ($(wildcard /usr/include/liburing.h),)
+  URING_CFLAGS = -DHAVE_LIBURING
+  URING_LIBS = -luring
+endif

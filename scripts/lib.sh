@@ -29,9 +29,9 @@ need_packages() {
 	fi
 }
 
-BUILD_PACKAGES=(gcc libc6-dev make nasm zlib1g-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev)
+BUILD_PACKAGES=(gcc libc6-dev make nasm zlib1g-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev liburing-dev)
 IMAGE_PACKAGES=(cpio xz-utils)
-TEST_PACKAGES=(clang libclang-rt-14-dev clang-tidy clang-format shellcheck libcmocka-dev libzydis-dev python3-pytest python3-pexpect)
+TEST_PACKAGES=(clang libclang-rt-14-dev clang-tidy clang-format shellcheck libcmocka-dev libzydis-dev python3-pytest python3-pexpect qemu-utils e2fsprogs)
 
 # The compiler, behind ccache where that is installed
 cc_of() {
