@@ -35,4 +35,4 @@ fi
 grep -a -m 1 -o 'Linux version.*' "$out" | tr -d '\r'
 grep -a -o 'vibe-vmm: init is running.*' "$out" | tr -d '\r'
 printf 'boot time: %d.%02d s from start to power-off\n' $((ms / 1000)) $((ms % 1000 / 10))
-sed -n 's/^\[INFO\] Engine: \(.*\)$/engine: \1/p' "$log"
+sed -n 's/^\[INFO\] Engine: \([a-z]*\): \(.*\)$/engine: \1 (\2)/p' "$log"
