@@ -103,7 +103,7 @@ enum {
 /* The register that holds the byte @off: its first byte, and its width */
 static unsigned register_at(unsigned off, unsigned *width)
 {
-	static const uint8_t widths[] = { [DEVICE_FEATURE_SELECT] = 4, [DEVICE_FEATURE] = 4,
+	static const uint8_t widths[COMMON_LEN] = { [DEVICE_FEATURE_SELECT] = 4, [DEVICE_FEATURE] = 4,
 		[DRIVER_FEATURE_SELECT] = 4, [DRIVER_FEATURE] = 4, [CONFIG_VECTOR] = 2, [NUM_QUEUES] = 2,
 		[DEVICE_STATUS] = 1, [CONFIG_GENERATION] = 1, [QUEUE_SELECT] = 2, [QUEUE_SIZE] = 2,
 		[QUEUE_VECTOR] = 2, [QUEUE_ENABLE] = 2, [QUEUE_NOTIFY_OFF] = 2, [QUEUE_DESC] = 4,
