@@ -96,6 +96,7 @@ struct cpu {
 	uint8_t shadow;         /* SHADOW_*: set by STI, MOV SS, POP SS for exactly one instruction */
 	bool nmi_masked;
 	bool halted;
+	uint32_t pauses;        /* PAUSE instructions executed */
 	bool lock_held;         /* between cpu_lock_begin and cpu_lock_end */
 	int exc_vector;         /* exception being delivered, -1 none: for double faults */
 	struct {

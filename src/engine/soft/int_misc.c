@@ -2,13 +2,26 @@
  * that are there to fail. */
 
 #include "engine/soft/int_form.h"
+#include "engine/soft/soft.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #ifdef __linux__
 #include <sys/random.h>
 #endif
 
 static const struct insn *nop(struct cpu *c, const struct insn *i) { NEXT(i); }
+/* A processor that spins may be waiting for one that the host is not running: there can be more of them than
+ * host cores. A system call for every PAUSE would cost more than it gives. */
+#define PAUSES_PER_YIELD 32
+
+static const struct insn *pause_insn(struct cpu *c, const struct insn *i)
+{
+	if (c->vm->ncpus > 1 && ++c->pauses % PAUSES_PER_YIELD == 0)
+		sched_yield();
+	NEXT(i);
+}
+
 static const struct insn *ud(struct cpu *c, const struct insn *i) { raise_ud(c, i); }
 
 static const struct insn *clc(struct cpu *c, const struct insn *i)
@@ -112,6 +125,7 @@ static const struct insn *rdpid(struct cpu *c, const struct insn *i)
 #define BIND(fn)                                                                                                       \
 	static insn_fn fn##_bind(const struct insn *i) { return fn; }
 BIND(nop)
+BIND(pause_insn)
 BIND(ud)
 BIND(clc)
 BIND(stc)
@@ -127,7 +141,7 @@ static insn_fn rdpid_bind(const struct insn *i) { return i->o[0].kind == O_GPR ?
 
 const struct op_bind int_misc_ops[] = {
 	{ OP_NOP, nop_bind },
-	{ OP_PAUSE, nop_bind },
+	{ OP_PAUSE, pause_insn_bind },
 	{ OP_PREFETCH, nop_bind },
 	{ OP_UD0, ud_bind },
 	{ OP_UD1, ud_bind },
