@@ -126,7 +126,7 @@ static void set_state(uint8_t mode, const uint8_t *seed)
 
 	x86_state_reset(&s);
 	for (unsigned n = 0; n < 16; n++)
-		s.gpr[n] = seed[n] & 0x80 ? AT_STACK + seed[n] * 8u : seed[n] & 0x40 ? (uint64_t)(int64_t)(int8_t)seed[n] << (seed[n] & 56) : seed[n] & 0x3f;
+		s.gpr[n] = seed[n] & 0x80 ? AT_STACK + seed[n] * 8u : (uint64_t)seed[n] << (seed[n] & 0x40 ? seed[n] & 56 : 0);
 	s.gpr[RSP] = AT_STACK + 0x800;
 	s.rip = AT_CODE;
 	s.rflags = 2 | (uint64_t)seed[16] << 8 | (mode & 8 ? FL_TF : 0);

@@ -79,7 +79,8 @@ static inline void sys_reset(struct fix *f, enum code_size code)
 		put_gate(f, AT_GDT + S_TASKGATE * 8, SEL(S_TSS2, 0), 0, SYS_ATTR(SYS_TASK_GATE, 3), 0, false);
 	}
 	for (unsigned v = 0; v < 256; v++)
-		put_gate(f, AT_IDT + v * (wide ? 16 : 8), SEL(S_KCODE, 0), AT_HANDLER + v, SYS_ATTR(SYS_INT32, v == 0x80 ? 3 : 0), 0, wide);
+		put_gate(f, AT_IDT + v * (wide ? 16 : 8), SEL(S_KCODE, 0), AT_HANDLER + v,
+		         SYS_ATTR(SYS_INT32, v == 0x80 ? 3 : 0), 0, wide);
 	if (wide) {
 		le64_store(f->ram + AT_TSS + 4, AT_KSTACK);
 		le64_store(f->ram + AT_TSS + 0x24, AT_IST);

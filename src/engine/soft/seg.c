@@ -69,7 +69,8 @@ struct x86_seg seg_real(uint16_t sel, bool code)
 }
 
 /* A selector for SS, which has to fit the privilege level exactly */
-static void check_stack(struct cpu *c, const struct insn *i, uint16_t sel, uint32_t attr, unsigned cpl, int bad, uint32_t ext)
+static void check_stack(struct cpu *c, const struct insn *i, uint16_t sel, uint32_t attr, unsigned cpl, int bad,
+                        uint32_t ext)
 {
 	if (SEL_RPL(sel) != cpl || !attr_writable(attr) || attr_dpl(attr) != cpl)
 		cpu_raise(c, i, bad, SEL_ERR(sel) | ext);
@@ -77,7 +78,8 @@ static void check_stack(struct cpu *c, const struct insn *i, uint16_t sel, uint3
 		cpu_raise(c, i, EXC_SS, SEL_ERR(sel) | ext);
 }
 
-static void check_data(struct cpu *c, const struct insn *i, uint16_t sel, uint32_t attr, unsigned cpl, int bad, uint32_t ext)
+static void check_data(struct cpu *c, const struct insn *i, uint16_t sel, uint32_t attr, unsigned cpl, int bad,
+                       uint32_t ext)
 {
 	unsigned dpl = attr_dpl(attr);
 
@@ -89,7 +91,8 @@ static void check_data(struct cpu *c, const struct insn *i, uint16_t sel, uint32
 		cpu_raise(c, i, EXC_NP, SEL_ERR(sel) | ext);
 }
 
-struct x86_seg seg_checked(struct cpu *c, const struct insn *i, unsigned seg, uint16_t sel, unsigned cpl, int bad, uint32_t ext)
+struct x86_seg seg_checked(struct cpu *c, const struct insn *i, unsigned seg, uint16_t sel, unsigned cpl, int bad,
+                           uint32_t ext)
 {
 	struct desc d;
 

@@ -27,7 +27,10 @@ enum {
 };
 
 static inline uint32_t desc_attr(uint64_t lo) { return (uint32_t)(lo >> 40) & 0xf0ff; }
-static inline uint32_t desc_base(uint64_t lo) { return ((uint32_t)(lo >> 16) & 0xffffff) | ((uint32_t)(lo >> 32) & 0xff000000); }
+static inline uint32_t desc_base(uint64_t lo)
+{
+	return ((uint32_t)(lo >> 16) & 0xffffff) | ((uint32_t)(lo >> 32) & 0xff000000);
+}
 static inline uint32_t desc_limit(uint64_t lo)
 {
 	uint32_t limit = ((uint32_t)lo & 0xffff) | ((uint32_t)(lo >> 32) & 0xf0000);
@@ -55,7 +58,8 @@ struct x86_seg desc_load(struct cpu *, const struct insn *i, uint16_t sel, const
 void seg_load(struct cpu *, const struct insn *i, unsigned seg, uint16_t sel);
 /* The same for protected mode, at privilege cpl, where what is #GP in seg_load is the exception @bad:
  * the checked contents, for the caller to commit. */
-struct x86_seg seg_checked(struct cpu *, const struct insn *i, unsigned seg, uint16_t sel, unsigned cpl, int bad, uint32_t ext);
+struct x86_seg seg_checked(struct cpu *, const struct insn *i, unsigned seg, uint16_t sel, unsigned cpl, int bad,
+                           uint32_t ext);
 
 /* The m16:16, m16:32 or m16:64 at the memory operand: *off, and the selector as the result */
 uint16_t far_ptr_ld(struct cpu *, const struct insn *i, uint64_t *off);
@@ -70,7 +74,10 @@ struct x86_seg cs_checked(struct cpu *, const struct insn *i, uint16_t sel, enum
 
 /* Raises #GP(0) unless a transfer may go to offset rip of the code segment cs */
 void cs_check_rip(struct cpu *, const struct insn *i, const struct x86_seg *cs, uint64_t rip, uint32_t ext);
-static inline bool seg_is_code64(const struct cpu *c, const struct x86_seg *cs) { return long_mode(c) && (cs->attr & SEG_L); }
+static inline bool seg_is_code64(const struct cpu *c, const struct x86_seg *cs)
+{
+	return long_mode(c) && (cs->attr & SEG_L);
+}
 
 /* --- mode.c --- */
 
