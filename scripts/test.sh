@@ -18,6 +18,7 @@ normal) fuzz_seconds=5 ;;
 *) die "usage: test.sh [--quick|--full]" ;;
 esac
 
+export VIBEVMM_TEST_LEVEL=$level # the end-to-end tests soak longer with --full
 TALLY=$(mktemp)
 export TALLY
 trap 'rm -f "$TALLY"' EXIT

@@ -41,7 +41,7 @@ static const struct option options[] = {
 	  .help = "processor mode the binary starts in: long (default),\nprotected or real" },
 	{ "mem", K_SIZE, "SIZE", FIELD(mem),
 	  .help = "guest memory: bytes, or with suffix K, M, G or T\n(default: 512M, at least 2M)" },
-	{ "cpus", K_NUMBER, "N", FIELD(cpus), .help = "number of CPUs (default: 1; more are not offered yet)" },
+	{ "cpus", K_NUMBER, "N", FIELD(cpus), .help = "number of CPUs, 1 to 64 (default: 1)" },
 	{ "disk", K_LIST, "FILE", FIELD(disks), .help = "a disk, repeatable (not offered yet)" },
 	{ "console", K_FLAG, NULL, FIELD(console), .help = "virtio console (hvc0) on the terminal" },
 	{ "reboot", K_FLAG, NULL, FIELD(reboot), .help = "start the guest again when it asks for a reset" },
