@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "dev/irqchip.h"
+#include "engine/x86/dump.h"
 #include "host/term.h"
 #include "machine/internal.h"
 
@@ -236,6 +237,20 @@ static void cpu_begin(struct cpu_thread *c)
 	free(s);
 }
 
+/* --- the end of a guest that went wrong --- */
+
+static void dump_line(void *ctx, const char *text) { log_warn("vCPU %u: %s", ((struct cpu_thread *)ctx)->id, text); }
+
+/* Registers, for whoever debugs the guest */
+static void cpu_dump(struct cpu_thread *c)
+{
+	struct x86_state *s = log_on(LOG_WARN) ? malloc(sizeof(*s)) : NULL;
+
+	if (s && c->m->ops->get_state(c->vcpu, s) == 0)
+		x86_state_dump(s, dump_line, c);
+	free(s);
+}
+
 static void cpu_handle_exit(struct cpu_thread *c, const struct cpu_exit *ex)
 {
 	switch (ex->kind) {
@@ -246,12 +261,14 @@ static void cpu_handle_exit(struct cpu_thread *c, const struct cpu_exit *ex)
 		break;
 	case EXIT_SHUTDOWN:
 		log_warn("vCPU %u: %s", c->id, ex->reason[0] ? ex->reason : "triple fault");
+		cpu_dump(c);
 		machine_power(c->m, POWER_TRIPLE_FAULT);
 		break;
 	case EXIT_DEBUG:
 		machine_fail(c->m, "vCPU %u: a breakpoint exit without a debugger", c->id);
 		break;
 	case EXIT_FAIL:
+		cpu_dump(c);
 		machine_fail(c->m, "vCPU %u: %s", c->id, ex->reason);
 		break;
 	}
