@@ -66,7 +66,9 @@ struct ns16550 {
 /* Loopback disconnects the line */
 static bool accepts(const struct ns16550 *d)
 {
-	return !(d->r.mcr & MCR_LOOP) && (!d->hold || ((d->r.ier & IER_RX) && (d->r.mcr & MCR_OUT2)));
+	bool driven = (d->r.ier & IER_RX) && (d->r.mcr & MCR_OUT2) && (d->r.fcr & FCR_ENABLE);
+
+	return !(d->r.mcr & MCR_LOOP) && (driven || !d->hold);
 }
 
 static unsigned fifo_len(const struct regs *r)

@@ -29,8 +29,8 @@ extern const struct device_ops ns16550_ops;
 
 /* Gives @n bytes to the receiver; how many it took (0 to n). Any thread. */
 size_t ns16550_input(struct ns16550 *, const uint8_t *buf, size_t n);
-/* With @hold, input waits until the guest's receive interrupt is enabled and let through (OUT2): the driver of a kernel that
- * works with interrupts empties the FIFO when it opens the port, and what came before would be lost. */
+/* With @hold, input waits until the guest's receive interrupt is enabled and let through (OUT2), and its
+ * FIFOs are on: a kernel's driver empties them when it opens the port, so what came before would be lost. */
 void ns16550_hold_input(struct ns16550 *, bool hold); /* before vcpus run */
 /* A break condition on the line (Linux's magic SysRq). Any thread. */
 void ns16550_break(struct ns16550 *);
