@@ -1,4 +1,5 @@
 /* fp_sse.c - what all SSE instructions share: faults, and the way to memory where the TLB does not help. */
+#include "engine/soft/fp_host_x87.h"
 #include "engine/soft/fp_simd.h"
 
 void fp_sse_raise(struct cpu *c, const struct insn *i)
@@ -31,6 +32,7 @@ void fp_st16_slow(struct cpu *c, const struct insn *i, uint64_t lin, v128 v)
 
 void fp_enter(struct cpu *c)
 {
+	x87_host_reset(); /* a flag that host code left would be raised by the first unmasked control word */
 	host_mxcsr_set((c->fpu.mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS);
 }
 
