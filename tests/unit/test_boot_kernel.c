@@ -142,7 +142,7 @@ static void zero_page(void **state)
 	assert_int_equal(le32_load(z + HDR_RAMDISK_SIZE), 10);
 	assert_memory_equal(mem_ptr(&g->mem, g->info.initrd_gpa, 12), "the initrd\0\0", 12);
 	assert_int_equal(le64_load(z + 0x70), g->info.rsdp_gpa);
-	assert_int_equal(z[0x1e8], 4); /* E820 */
+	assert_int_equal(z[0x1e8], 5); /* E820 */
 	assert_int_equal(le64_load(z + 0x2d0 + 3 * 20), 0x100000);
 	assert_int_equal(le64_load(z + 0x2d0 + 3 * 20 + 8), 63 * MIB);
 	assert_int_equal(le32_load(z + 0x2d0 + 3 * 20 + 16), 1);
@@ -431,7 +431,7 @@ static void elf_kernels(void **state)
 	assert_int_equal(guest_load64(g, mod + 8), 3);
 	assert_string_equal(mem_ptr(&g->mem, guest_load64(g, si + 24), 16), "hello");
 	assert_int_equal(guest_load64(g, si + 32), g->info.rsdp_gpa);
-	assert_int_equal(guest_load32(g, si + 48), 4);
+	assert_int_equal(guest_load32(g, si + 48), 5);
 	assert_int_equal(guest_load64(g, guest_load64(g, si + 40) + 3 * 24), 0x100000);
 	blob_free(&b);
 	unlink(initrd);

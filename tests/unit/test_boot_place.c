@@ -97,6 +97,7 @@ static void memory_map(void **state)
 		{ 0x9fc00, 0x400, E820_RESERVED },
 		{ 0xe0000, 0x20000, E820_RESERVED },
 		{ 0x100000, 0x200000, E820_RAM },
+		{ LAYOUT_PCI_ECAM, LAYOUT_PCI_ECAM_LEN, E820_RESERVED },
 		{ LAYOUT_HIGH_RAM, 0x100000, E820_RAM },
 	};
 	struct e820 m;
