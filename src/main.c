@@ -85,7 +85,7 @@ static int run(const struct config *cfg)
 	if (machine_create(cfg, engine, &m, &e) < 0)
 		return fail(&e, EXIT_CODE_HOST);
 	machine = m;
-	if (machine_boot(m, &e) < 0) {
+	if (machine_attach_disks(m, &e) < 0 || machine_boot(m, &e) < 0) {
 		machine = NULL;
 		machine_destroy(m);
 		return fail(&e, EXIT_CODE_CONFIG);

@@ -42,7 +42,10 @@ static const struct option options[] = {
 	{ "mem", K_SIZE, "SIZE", FIELD(mem),
 	  .help = "guest memory: bytes, or with suffix K, M, G or T\n(default: 512M, at least 2M)" },
 	{ "cpus", K_NUMBER, "N", FIELD(cpus), .help = "number of CPUs, 1 to 64 (default: 1)" },
-	{ "disk", K_LIST, "FILE", FIELD(disks), .help = "a disk, repeatable (not offered yet)" },
+	{ "disk", K_LIST, "FILE", FIELD(disks),
+	  .help = "a disk: raw or qcow2 image, or block device (repeatable)\n"
+		  "FILE[,ro][,ephemeral][,format=raw|qcow2]\n"
+		  "    [,serial=TEXT][,cache=writeback|none|unsafe]" },
 	{ "console", K_FLAG, NULL, FIELD(console), .help = "virtio console (hvc0) on the terminal" },
 	{ "reboot", K_FLAG, NULL, FIELD(reboot), .help = "start the guest again when it asks for a reset" },
 	{ "engine", K_STR, "NAME", FIELD(engine),
@@ -126,8 +129,9 @@ static int option_store(const struct option *o, const char *value, struct config
 	case K_LIST:
 		if (cfg->ndisks == CONFIG_DISKS_MAX)
 			return err_set(e, -ERANGE, "--%s is given more than %d times", o->name, CONFIG_DISKS_MAX);
-		cfg->disks[cfg->ndisks++] = value;
-		return 0;
+		r = config_disk_parse(value, &cfg->disks[cfg->ndisks], e);
+		cfg->ndisks += !r;
+		return r;
 	case K_ACTION:
 		break;
 	}

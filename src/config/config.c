@@ -66,9 +66,6 @@ static int check_ranges(const struct config *c, struct err *e)
 /* What this version does not offer is said, never ignored */
 static int check_offered(const struct config *c, struct err *e)
 {
-	if (c->ndisks)
-		return err_set(e, -ENOTSUP, "--disk %s: this version has no disks; put the root file system into "
-			       "the --initrd", c->disks[0]);
 	return 0;
 }
 

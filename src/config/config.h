@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/disk.h"
+
 struct err;
 
 #define CONFIG_MEM_DEFAULT (512ull << 20)
@@ -31,7 +33,7 @@ struct config {
 
 	uint64_t mem;        /* bytes of RAM, a multiple of 4096 */
 	uint64_t cpus;
-	const char *disks[CONFIG_DISKS_MAX];
+	struct config_disk disks[CONFIG_DISKS_MAX];
 	unsigned ndisks;
 	bool console;        /* a virtio console on the terminal, beside the serial port */
 

@@ -66,6 +66,8 @@ void machine_console_destroy(struct machine *); /* before the devices */
 
 /* pci.c: the PCI bus and what is on it. As above; m->reset is there. */
 int machine_pci_create(struct machine *, const struct irq_router *, struct err *e);
+/* Puts a virtio device on the bus; where that fails the caller still owns it */
+int machine_add_virtio(struct machine *, const struct virtio_model *model, struct err *e);
 
 /* An event of the guest, the user or a CPU: stops all CPUs and the loop. Any thread, returns at once. */
 void machine_power(struct machine *, enum power_event ev);

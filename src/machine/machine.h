@@ -16,6 +16,9 @@ struct machine;
 int machine_create(const struct config *cfg, const struct engine_ops *engine, struct machine **out, struct err *e);
 void machine_destroy(struct machine *); /* accepts NULL; machine_run has returned */
 
+/* Opens the configuration's disks and attaches them. Errors are the images'. Once, before machine_boot. */
+int machine_attach_disks(struct machine *, struct err *e);
+
 /* Loads the guest's program. Errors are the input files' (see boot/boot.h). */
 int machine_boot(struct machine *, struct err *e);
 

@@ -16,7 +16,7 @@ static void on_written(void *ctx, uint64_t gpa, uint64_t len)
 	m->ops->mem_written(m->vm, gpa, len);
 }
 
-static int add(struct machine *m, const struct virtio_model *model, struct err *e)
+int machine_add_virtio(struct machine *m, const struct virtio_model *model, struct err *e)
 {
 	struct virtio_pci_config cfg = { .pci = m->pci, .loop = m->loop, .mem = &m->mem };
 	struct virtio_pci *dev;
@@ -32,7 +32,7 @@ static int add_rng(struct machine *m, struct err *e)
 	struct virtio_model model;
 	int r = virtio_rng_create(&model, e);
 
-	return r < 0 ? r : add(m, &model, e);
+	return r < 0 ? r : machine_add_virtio(m, &model, e);
 }
 
 static int add_balloon(struct machine *m, struct err *e)
@@ -40,7 +40,7 @@ static int add_balloon(struct machine *m, struct err *e)
 	struct virtio_model model;
 	int r = virtio_balloon_create(&m->mem, &model, &m->balloon, e);
 
-	return r < 0 ? r : add(m, &model, e);
+	return r < 0 ? r : machine_add_virtio(m, &model, e);
 }
 
 static int add_console(struct machine *m, struct err *e)
@@ -49,7 +49,7 @@ static int add_console(struct machine *m, struct err *e)
 	int r = machine_hvc_create(m, &model, e);
 
 	if (!r)
-		r = add(m, &model, e);
+		r = machine_add_virtio(m, &model, e);
 	if (!r)
 		machine_hvc_start(m);
 	return r;

@@ -43,7 +43,7 @@ static void seed_forms(void **state)
 	assert_int_equal(c.cpus, 2);
 	assert_int_equal(parse("--kernel bzImage --disk a --console --disk b", &c, &e), OPTIONS_RUN);
 	assert_int_equal(c.ndisks, 2);
-	assert_string_equal(c.disks[1], "b");
+	assert_string_equal(c.disks[1].path, "b");
 	assert_true(c.console);
 }
 
