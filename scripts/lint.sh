@@ -59,7 +59,7 @@ whitespace() {
 }
 
 unfinished() {
-	! grep -nE 'TODO|FIXME|\bXXX\b|not implemented|unimplemented' $(git ls-files src scripts mk | grep -v scripts/lint.sh)
+	! grep -nE '\bTODO\b|FIXME|\bXXX\b|not implemented|unimplemented' $(git ls-files src scripts mk | grep -v scripts/lint.sh)
 }
 
 clang_tidy() {
