@@ -77,13 +77,15 @@ static int run(const struct config *cfg)
 	struct machine *m;
 	enum power_event ev;
 	char why[512];
+	int r;
 
 	if (engine_choose(cfg->engine, &engine, why, sizeof(why), &e) < 0)
 		return fail(&e, EXIT_CODE_CONFIG);
 	log_info("Engine: %s", why);
 	tty_signals_install(on_end_signal);
-	if (machine_create(cfg, engine, &m, &e) < 0)
-		return fail(&e, EXIT_CODE_HOST);
+	r = machine_create(cfg, engine, &m, &e);
+	if (r < 0)
+		return fail(&e, r == -EINVAL ? EXIT_CODE_CONFIG : EXIT_CODE_HOST);
 	machine = m;
 	if (machine_attach_disks(m, &e) < 0 || machine_boot(m, &e) < 0) {
 		machine = NULL;

@@ -42,6 +42,8 @@ static const struct option options[] = {
 	{ "mem", K_SIZE, "SIZE", FIELD(mem),
 	  .help = "guest memory: bytes, or with suffix K, M, G or T\n(default: 512M, at least 2M)" },
 	{ "cpus", K_NUMBER, "N", FIELD(cpus), .help = "number of CPUs, 1 to 64 (default: 1)" },
+	{ "cpu", K_STR, "MODEL", FIELD(cpu),
+	  .help = "processor: base, v2, v3 (default), max or host, then\n,+FEATURE or ,-FEATURE, as in v3,-avx2" },
 	{ "disk", K_LIST, "FILE", FIELD(disks),
 	  .help = "a disk: raw or qcow2 image, or block device (repeatable)\n"
 		  "FILE[,ro][,ephemeral][,format=raw|qcow2]\n"

@@ -33,6 +33,7 @@ struct config {
 
 	uint64_t mem;        /* bytes of RAM, a multiple of 4096 */
 	uint64_t cpus;
+	const char *cpu;     /* the processor's model and features; or NULL: the engine's default */
 	struct config_disk disks[CONFIG_DISKS_MAX];
 	unsigned ndisks;
 	bool console;        /* a virtio console on the terminal, beside the serial port */

@@ -57,6 +57,7 @@ struct vm_config {
 	struct memmap *mem;         /* outlives the VM; constant while vcpus run */
 	const struct vm_host *host; /* outlives the VM */
 	unsigned ncpus;
+	const char *cpu;            /* the processor's model and features as --cpu has them; NULL: the default */
 };
 
 /* caps */

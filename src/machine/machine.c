@@ -113,7 +113,7 @@ static void log_memory(uint64_t bytes)
 
 static int create_vm(struct machine *m, struct err *e)
 {
-	struct vm_config cfg = { .mem = &m->mem, .host = &m->host, .ncpus = m->boot.ncpus };
+	struct vm_config cfg = { .mem = &m->mem, .host = &m->host, .ncpus = m->boot.ncpus, .cpu = m->cfg->cpu };
 	int r = create_memory(m, e);
 
 	if (r < 0)

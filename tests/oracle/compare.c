@@ -61,6 +61,11 @@ void print_vec(const struct vec *v, FILE *f)
 		for (unsigned i = len; i-- > 0;)
 			fprintf(f, "%s%02x", i == len - 1 || (i & 3) != 3 ? (i == len - 1 ? " " : "") : "_",
 				v->fx[at + i]);
+		if (v->in.o[n].kind == O_XMM && v->in.o[n].size == 32) {
+			fprintf(f, ", upper half");
+			for (unsigned i = 16; i-- > 0;)
+				fprintf(f, "%s%02x", i == 15 ? " " : (i & 3) == 3 ? "_" : "", v->ymm[16u * (v->in.o[n].reg & 15) + i]);
+		}
 		fprintf(f, "\n");
 	}
 }
@@ -333,6 +338,8 @@ bool compare(const struct vec *v, const struct outcome *a, const struct outcome 
 	differ(&d, "mxcsr", a->fx[24] | (unsigned)a->fx[25] << 8, b->fx[24] | (unsigned)b->fx[25] << 8);
 	for (unsigned i = 0; i < 16; i++)
 		differ_bytes(&d, "xmm", i, a->fx + 160 + 16 * i, b->fx + 160 + 16 * i, 16);
+	for (unsigned i = 0; i < 16; i++)
+		differ_bytes(&d, "ymm-high", i, a->ymm + 16 * i, b->ymm + 16 * i, 16);
 	/* MMX state before a fault, or after; an unmasked denormal operand loaded, or not */
 	if (a->vector < 0 ? !((a->fx[2] & 0x80) && (a->fx[2] & ~a->fx[0] & 2))
 			  : a->vector != EXC_XM && v->in.op != OP_MASKMOVQ)

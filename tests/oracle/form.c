@@ -84,7 +84,10 @@ static int try_decode(const struct template *t, uint8_t modrm, struct insn *i)
 {
 	uint8_t bytes[15] = { 0 };
 
-	assemble(t, modrm, bytes);
+	unsigned n = assemble(t, modrm, bytes);
+
+	if (modrm < 0xc0 && (modrm & 7) == 4)
+		bytes[n] = 0x08; /* a SIB byte: index 1, base 0, as gathers have to have it */
 	return insn_decode(bytes, sizeof(bytes), CODE_64, i);
 }
 
@@ -128,7 +131,9 @@ static void enumerate_opcode(struct template t)
 		t.reg = (uint8_t)reg;
 		t.modrm = 1;
 		t.rm = 0;
-		if (try_decode(&t, (uint8_t)(reg << 3), &a) > 0 && a.op)
+		if (t.vex && (try_decode(&t, (uint8_t)(reg << 3), &a) <= 0 || !a.op))
+			t.rm = 4;
+		if (try_decode(&t, (uint8_t)(reg << 3 | t.rm), &a) > 0 && a.op)
 			add(t, &a);
 		if (t.map == TMAP_0F && t.opcode == 0x0d)
 			continue; /* with a register: no operation on Intel's, #UD on AMD's */

@@ -157,6 +157,43 @@ static bool addresses_with(const struct vec *v, unsigned reg)
 	return (v->in.flags & IF_MEM) && (v->in.base == reg || v->in.index == reg);
 }
 
+/* A gather: indices near enough for the elements to lie in the scratch pages, mostly */
+static bool is_gather(const struct insn *i) { return strstr(op_info[i->op].name, "gather") != NULL; }
+
+static void set_lane(struct vec *v, unsigned reg, unsigned at, const void *p, unsigned len)
+{
+	memcpy((at < 16 ? v->fx + 160 : v->ymm - 16) + 16 * reg + at, p, len);
+}
+
+static bool aim_gather(struct rng *r, struct vec *v, const struct encoding *e, uint64_t *target)
+{
+	struct insn *i = &v->in;
+	unsigned wide = strstr(op_info[i->op].name, "herq") ? 8 : 4; /* of an index */
+	uint64_t want = SCRATCH + 600 + rnd_n(r, SCRATCH_RW - 2000);
+
+	if (i->base == REG_ZERO) {
+		memcpy(v->code + e->disp_at, &want, 4);
+		redecode(v);
+	} else {
+		v->gpr[i->base] = want - (uint64_t)i->disp;
+		if (i->asz == 4)
+			v->gpr[i->base] = (uint32_t)v->gpr[i->base] | (rnd_n(r, 2) ? rnd(r) << 32 : 0);
+	}
+	for (unsigned at = 0; at < 32; at += wide) {
+		int64_t x = (int64_t)rnd_n(r, 1000) - 500;
+
+		x = rnd_n(r, 100) ? x / (1 << i->scale) : (int64_t)(rnd_int(r) & 0xffffffffff);
+		set_lane(v, i->index, at, &x, wide);
+	}
+	for (unsigned at = 0, all = rnd_n(r, 2); all && at < 32; at += 8) {
+		const uint64_t ones = ~0ull;
+
+		set_lane(v, i->o[2].reg, at, &ones, 8);
+	}
+	*target = want;
+	return true;
+}
+
 /* --- operands, by operation --- */
 
 static void set_gpr(struct vec *v, unsigned reg, uint64_t val)
@@ -386,6 +423,7 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 			v->gpr[RBX] = (uint32_t)v->gpr[RBX];
 		break;
 	case OP_MASKMOVDQU:
+	case OP_VMASKMOVDQU:
 	case OP_MASKMOVQ:
 		if (i->seg == FS)
 			return false;
@@ -409,6 +447,7 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 			return false; /* must never set TF or AC */
 		break;
 	case OP_LDMXCSR:
+	case OP_VLDMXCSR:
 		x = rnd(r) & (rnd_n(r, 8) ? 0xffff : 0xffff | 0x40000);
 		if (rnd_n(r, 4))
 			x |= 0x1f80;
@@ -433,6 +472,8 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 	case OP_FLDENV: prepare_image(r, v, at); break;
 	case OP_PCMPESTRI:
 	case OP_PCMPESTRM:
+	case OP_VPCMPESTRI:
+	case OP_VPCMPESTRM:
 		set_gpr(v, RAX, rnd_n(r, 4) ? rnd_n(r, 20) : v->gpr[RAX]);
 		set_gpr(v, RDX, rnd_n(r, 4) ? rnd_n(r, 20) : v->gpr[RDX]);
 		break;
@@ -479,6 +520,8 @@ static bool fill(struct rng *r, struct vec *v, const struct encoding *e)
 	if (rnd_n(r, 16) == 0)
 		v->flags |= FL_DF;
 	rnd_fx(r, v->fx, rnd_n(r, 16) != 0);
+	for (unsigned k = 0, kind = rnd_n(r, 8), some = rnd_n(r, 8); some && k < 16; k++)
+		rnd_bytes(r, v->ymm + 16 * k, 16, rnd_n(r, 3) ? kind : rnd_n(r, 8));
 	if (uses_stack(i->op))
 		v->gpr[RSP] = pick_stack(r);
 	for (unsigned k = 0; k < i->nopnd; k++)
@@ -490,7 +533,7 @@ static bool fill(struct rng *r, struct vec *v, const struct encoding *e)
 			if (i->o[k].kind == O_MEM)
 				size = i->o[k].size;
 		at = pick_target(r, size);
-		if (!aim(r, v, e, &at))
+		if (!(is_gather(i) ? aim_gather(r, v, e, &at) : aim(r, v, e, &at)))
 			return false;
 		if ((i->op == OP_PUSH || i->op == OP_POP || i->op == OP_CALL) && addresses_with(v, RSP) &&
 		    at - SCRATCH >= SCRATCH_LEN)

@@ -20,12 +20,16 @@
 extern const uint8_t stub_image[], stub_image_end[];
 extern const uint64_t stub_off_enter, stub_off_exit_fault, stub_off_state, stub_off_exit[4];
 
+#define XSAVE_LEN 832
+enum { XS_BV = 512, XS_YMM = 576, XS_AVX = 4 };
+
 /* The stub's state block; stub.S has the same layout */
 struct stub_state {
-	uint8_t in_fx[512], out_fx[512];
+	uint8_t in_fx[XSAVE_LEN], out_fx[XSAVE_LEN]; /* standard XSAVE format */
 	uint64_t in_gpr[16], out_gpr[16];
 	uint64_t in_flags, out_flags, host_rsp;
-	uint32_t out_which;
+	uint32_t out_which, host_mxcsr;
+	uint32_t xmask; /* components: x87, SSE, and AVX where the host has it */
 };
 
 static volatile struct stub_state *st;
@@ -36,6 +40,15 @@ static uint8_t *scratch_alias;
 
 static const int greg_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
 				 REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+
+/* The XMM registers' upper halves from an area; a component in its initial state need not be there */
+static void get_ymm(uint8_t ymm[256], const uint8_t *area)
+{
+	if (area[XS_BV] & XS_AVX)
+		memcpy(ymm, area + XS_YMM, 256);
+	else
+		memset(ymm, 0, 256);
+}
 
 static void on_fault(int sig, siginfo_t *si, void *arg)
 {
@@ -55,6 +68,8 @@ static void on_fault(int sig, siginfo_t *si, void *arg)
 	fault_out->error = (uint64_t)g[REG_ERR];
 	fault_out->cr2 = (uint64_t)g[REG_CR2];
 	memcpy(fault_out->fx, uc->uc_mcontext.fpregs, 512);
+	if (st->xmask & XS_AVX)
+		get_ymm(fault_out->ymm, (const uint8_t *)uc->uc_mcontext.fpregs);
 	faulted = true;
 	g[REG_RIP] = (greg_t)(STUB_BASE + stub_off_exit_fault);
 	g[REG_RSP] = (greg_t)st->host_rsp;
@@ -108,6 +123,7 @@ int native_init(void)
 	if (mprotect(p, 0x1000, PROT_READ | PROT_EXEC))
 		return -errno;
 	st = (volatile struct stub_state *)(uintptr_t)(STUB_BASE + stub_off_state);
+	st->xmask = native_has(F_AVX) ? 7 : 3;
 	if ((r = map_scratch()))
 		return r;
 	alt = mmap(NULL, alt_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -161,7 +177,9 @@ static const struct {
 	{ F_BMI2, 7, 0, 8 },      { F_ADX, 7, 0, 19 },           { F_CLFLUSHOPT, 7, 0, 23 },
 	{ F_CLWB, 7, 0, 24 },     { F_SHA, 7, 0, 29 },           { F_AVX512F, 7, 0, 16 },
 	{ F_AVX512DQ, 7, 0, 17 }, { F_AVX512CD, 7, 0, 28 },      { F_AVX512BW, 7, 0, 30 },
-	{ F_AVX512VL, 7, 0, 31 }, { F_LZCNT, 0x80000001, 1, 5 }, { F_3DNOWPREFETCH, 0x80000001, 1, 8 },
+	{ F_AVX512VL, 7, 0, 31 }, { F_VAES, 7, 1, 9 },           { F_VPCLMUL, 7, 1, 10 },
+	{ F_PKU, 7, 1, 4 },       { F_RDPID, 7, 1, 22 },         { F_FSGSBASE, 7, 0, 0 },
+	 { F_LZCNT, 0x80000001, 1, 5 }, { F_3DNOWPREFETCH, 0x80000001, 1, 8 },
 };
 
 bool native_has(enum feature f)
@@ -192,6 +210,8 @@ void native_run(const struct vec *v, struct outcome *o)
 	memcpy(code, v->code, v->len);
 	jump_rel32(INSN_ADDR + v->len, STUB_BASE + stub_off_exit[0]);
 	memcpy((void *)(uintptr_t)st->in_fx, v->fx, 512);
+	memcpy((void *)(uintptr_t)(st->in_fx + XS_YMM), v->ymm, 256);
+	st->in_fx[XS_BV] = (uint8_t)st->xmask;
 	memcpy((void *)(uintptr_t)st->in_gpr, v->gpr, sizeof(v->gpr));
 	st->in_flags = v->flags;
 	fault_out = o;
@@ -203,6 +223,7 @@ void native_run(const struct vec *v, struct outcome *o)
 		memcpy(o->gpr, (void *)(uintptr_t)st->out_gpr, sizeof(o->gpr));
 		o->flags = st->out_flags;
 		memcpy(o->fx, (void *)(uintptr_t)st->out_fx, 512);
+		get_ymm(o->ymm, (const uint8_t *)(uintptr_t)st->out_fx);
 		o->vector = -1;
 		o->rip = exits[st->out_which & 3];
 	} else if (o->rip != INSN_ADDR) {

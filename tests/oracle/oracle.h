@@ -38,6 +38,7 @@ struct vec {
 	struct insn in; /* as our decoder sees it */
 	uint64_t gpr[16], flags;
 	uint8_t fx[512] __attribute__((aligned(16))); /* FXSAVE64 image: x87, MXCSR, XMM */
+	uint8_t ymm[256];                             /* the upper halves of YMM0 to YMM15 */
 	struct poke poke[6];
 	unsigned npoke;
 };
@@ -46,6 +47,7 @@ struct vec {
 struct outcome {
 	uint64_t gpr[16], flags, rip;
 	uint8_t fx[512] __attribute__((aligned(16)));
+	uint8_t ymm[256];
 	int vector; /* exception, -1 none; then rip and everything else are as the handler sees them */
 	uint64_t error, cr2;
 };

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "engine/engine.h"
 #include "engine/soft/block.h"
+#include "engine/soft/cpuid.h"
 #include "engine/soft/exc.h"
 #include "engine/soft/flags.h"
 #include "engine/soft/fp.h"
@@ -81,7 +82,7 @@ static struct x86_seg seg(uint16_t sel, uint32_t attr, uint64_t base)
 
 int sim_init(void)
 {
-	struct vm_config cfg = { .mem = &mem, .host = &host, .ncpus = 1 };
+	struct vm_config cfg = { .mem = &mem, .host = &host, .ncpus = 1, .cpu = "max" };
 	struct x86_state s;
 	struct err e;
 	void *p;
@@ -103,7 +104,7 @@ int sim_init(void)
 	s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	s.cr3 = TABLES;
 	s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
-	s.xcr0 = 3;
+	s.xcr0 = 7;
 	s.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
 	s.seg[CS] = seg(native_sreg(CS), 0xa0fb, 0);
 	s.seg[SS] = seg(native_sreg(SS), 0xc0f3, 0);
@@ -126,7 +127,7 @@ void sim_fini(void)
 
 uint8_t *sim_scratch(void) { return mem.slots[0].hva + SCRATCH_GPA; }
 
-static void fpu_load(const uint8_t *fx)
+static void fpu_load(const uint8_t *fx, const uint8_t *ymm)
 {
 	struct fpu *f = &c->fpu;
 	unsigned top;
@@ -144,10 +145,10 @@ static void fpu_load(const uint8_t *fx)
 		memcpy(&f->r[(top + i) & 7].exp, fx + 40 + 16 * i, 2);
 	}
 	for (unsigned i = 0; i < 16; i++)
-		memcpy(f->v[i].b, fx + 160 + 16 * i, 16);
+		memcpy(f->v[i].b, fx + 160 + 16 * i, 16), memcpy(f->v[i].b + 16, ymm + 16 * i, 16);
 }
 
-static void fpu_store(uint8_t *fx)
+static void fpu_store(uint8_t *fx, uint8_t *ymm)
 {
 	const struct fpu *f = &c->fpu;
 	unsigned top = f->fsw >> 11 & 7;
@@ -165,7 +166,7 @@ static void fpu_store(uint8_t *fx)
 		memcpy(fx + 40 + 16 * i, &f->r[(top + i) & 7].exp, 2);
 	}
 	for (unsigned i = 0; i < 16; i++)
-		memcpy(fx + 160 + 16 * i, f->v[i].b, 16);
+		memcpy(fx + 160 + 16 * i, f->v[i].b, 16), memcpy(ymm + 16 * i, f->v[i].b + 16, 16);
 }
 
 static void execute(void)
@@ -198,7 +199,7 @@ void sim_run(const struct vec *v, struct outcome *o)
 	c->cr2 = 0;
 	c->shadow = 0;
 	c->unwind = &unwind;
-	fpu_load(v->fx);
+	fpu_load(v->fx, v->ymm);
 	fp_mode_changed(c);
 	o->vector = -1;
 	fp_enter(c);
@@ -214,10 +215,10 @@ void sim_run(const struct vec *v, struct outcome *o)
 	memcpy(o->gpr, c->gpr, sizeof(o->gpr));
 	o->flags = rflags_get(c);
 	o->rip = c->rip;
-	fpu_store(o->fx);
+	fpu_store(o->fx, o->ymm);
 }
 
 bool sim_has(const struct insn *i)
 {
-	return interp_bind(i) != op_ud || (insn_feature(i) < F_AVX && !(i->flags & IF_VEX));
+	return cpu_has(c, insn_feature(i));
 }

@@ -18,7 +18,9 @@ enter:
 	pushfq
 	mov [rip + host_rsp], rsp
 	stmxcsr [rip + host_mxcsr]
-	fxrstor64 [rip + in_fx]
+	mov eax, [rip + xmask]
+	xor edx, edx
+	xrstor64 [rip + in_fx]
 	push qword ptr [rip + in_flags]
 	popfq
 	mov rax, [rip + in_gpr + 0]
@@ -60,7 +62,9 @@ exit:
 	pushfq
 	pop qword ptr [rip + out_flags]
 	cld
-	fxsave64 [rip + out_fx]
+	mov eax, [rip + xmask]
+	xor edx, edx
+	xsave64 [rip + out_fx]
 exit_fault:
 	fninit
 	ldmxcsr [rip + host_mxcsr]
@@ -83,8 +87,8 @@ exit_\k:
 stub_code_end:
 	.org 0x1000
 state:
-in_fx:      .skip 512
-out_fx:     .skip 512
+in_fx:      .skip 832
+out_fx:     .skip 832
 in_gpr:     .skip 128
 out_gpr:    .skip 128
 in_flags:   .quad 0
@@ -92,6 +96,7 @@ out_flags:  .quad 0
 host_rsp:   .quad 0
 out_which:  .long 0
 host_mxcsr: .long 0
+xmask:      .long 0
 	.org 0x4000
 /* Instruction page: native.c writes the instruction and the way out behind it */
 	.skip 0x7c0, 0xcc

@@ -84,7 +84,8 @@ static int setup(void **state)
 	c->cr0 = CR0_PE | CR0_NE | CR0_MP | CR0_ET | CR0_PG;
 	c->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_PAE;
 	c->efer = EFER_LMA | EFER_LME;
-	c->xcr0 = fp_xcr0_supported();
+	c->features = ~0ull;
+	c->xcr0 = fp_xcr0_supported(c);
 	c->cpl = 3;
 	collect(fp_x87_ops);
 	collect(fp_x87_arith_ops);
@@ -95,6 +96,11 @@ static int setup(void **state)
 	collect(fp_sse_arith_ops);
 	collect(fp_sse_int_ops);
 	collect(fp_state_ops);
+	collect(avx_int_ops);
+	collect(avx_fp_ops);
+	collect(avx_mov_ops);
+	collect(avx_mem_ops);
+	collect(avx_cvt_ops);
 	return 0;
 }
 static int teardown(void **state)
@@ -126,7 +132,7 @@ static int soft_run(const uint8_t *bytes, unsigned len)
 	return vector - 1;
 }
 
-static void to_cpu(const struct host_state *s)
+static __attribute__((unused)) void to_cpu(const struct host_state *s)
 {
 	memset(&c->fpu, 0, sizeof(c->fpu));
 	memcpy(c->gpr, s->gpr, sizeof(s->gpr));
@@ -135,7 +141,7 @@ static void to_cpu(const struct host_state *s)
 	fx_get_xmm(&c->fpu, s->fx, 16);
 	c->fpu.mxcsr = le32_load(s->fx + FX_MXCSR);
 }
-static void from_cpu(struct host_state *s)
+static __attribute__((unused)) void from_cpu(struct host_state *s)
 {
 	memcpy(s->gpr, c->gpr, sizeof(s->gpr));
 	s->flags = cc_get(c);
@@ -152,6 +158,6 @@ static uint64_t rnd(void)
 	seed ^= seed << 17;
 	return seed * 0x2545f4914f6cdd1du;
 }
-static unsigned rnd_n(unsigned n) { return (unsigned)(rnd() >> 33) % n; }
+static __attribute__((unused)) unsigned rnd_n(unsigned n) { return (unsigned)(rnd() >> 33) % n; }
 
 #endif

@@ -69,7 +69,7 @@ static inline void fix_setup(struct fix *f)
 	for (unsigned n = 0; n < 512; n++)
 		fix_pte(f, FIX_PT + n * 8, n * 0x1000ull | 7);
 
-	struct vm_config cfg = { &f->mem, &f->host, 1 };
+	struct vm_config cfg = { .mem = &f->mem, .host = &f->host, .ncpus = 1 };
 	assert_int_equal(soft_engine.vm_create(&cfg, &f->vm, NULL), 0);
 	assert_int_equal(soft_engine.vcpu_create(f->vm, 0, &f->vcpu, NULL), 0);
 	f->c = (struct cpu *)f->vcpu;

@@ -322,7 +322,7 @@ static void test_coverage(void **state)
 {
 	unsigned missing = 0;
 	for (unsigned op = 1; op < OP_COUNT; op++) {
-		if (!binds[op] || hits[op] >= 40)
+		if (!binds[op] || hits[op] >= 40 || op_info[op].name[0] == 'v') /* VEX: test_avx.c and the oracle */
 			continue;
 		switch (op) {
 		case OP_FXSAVE: case OP_FXRSTOR: case OP_XSAVE: case OP_XSAVEOPT: case OP_XSAVEC: case OP_XSAVES: case OP_XRSTOR:

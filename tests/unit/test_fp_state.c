@@ -370,9 +370,9 @@ static void test_xcr0(void **state)
 	assert_int_equal(RUN(0x0f, 0x01, 0xd0), EXC_GP);
 
 	fp_cpuid_xsave(c, 0, r);
-	assert_int_equal(r[0], 3);
+	assert_int_equal(r[0], 7);
 	assert_int_equal(r[1], 576);
-	assert_int_equal(r[2], 576);
+	assert_int_equal(r[2], 832);
 	fp_cpuid_xsave(c, 1, r);
 	assert_int_equal(r[0], 15);
 	assert_int_equal(r[1], 576);
@@ -388,7 +388,7 @@ static void test_state_area(void **state)
 	c->fpu.fip = 0xffff800012345678;
 	before = c->fpu;
 	fpu_to_xsave(c, area);
-	assert_int_equal(le64_load(area + XH_XSTATE_BV), 3);
+	assert_int_equal(le64_load(area + XH_XSTATE_BV), 7);
 	plain(NULL);
 	assert_int_equal(fpu_from_xsave(c, area), 0);
 	assert_memory_equal(&c->fpu, &before, sizeof(before));

@@ -66,6 +66,8 @@ struct cpu {
 	uint8_t fp_sse_trap;    /* SSE instructions fault now: #UD or #NM (fp.h) */
 	uint8_t fp_arith_slow;  /* fp_sse_trap, or MXCSR unmasks an exception (fp.h) */
 	uint8_t fp_x87_trap;    /* x87 and MMX instructions fault now: #NM or #UD (fp.h) */
+	uint8_t fp_avx_trap;    /* VEX vector instructions fault now: #UD or #NM (fp.h) */
+	uint8_t fp_avx_slow;    /* fp_avx_trap, or MXCSR unmasks an exception (fp.h) */
 	_Atomic uint32_t exitreq; /* EXITREQ_*: looked at between blocks; any thread may set bits */
 	struct tlb *tlb;        /* the bank for explicit accesses in the present mode */
 	uintptr_t sp_low;       /* the host stack's budget for chained handlers ends here: block.h */
@@ -91,6 +93,8 @@ struct cpu {
 	uint64_t kvm_wall_clock, kvm_system_time;
 	int64_t tsc_offset;     /* guest TSC = host TSC + offset (tsc.h) */
 	struct fpu fpu;
+	union vreg fp_tmp;      /* a memory operand that a slow path has loaded (avx.h) */
+	uint64_t features;      /* bit n: CPUID offers enum feature n */
 
 	/* Delivery and control */
 	uint8_t shadow;         /* SHADOW_*: set by STI, MOV SS, POP SS for exactly one instruction */

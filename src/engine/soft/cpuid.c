@@ -2,8 +2,6 @@
  * that model as free of the classic side-channel bugs, and enables nothing against them. */
 #include "engine/soft/cpuid.h"
 
-#include <pthread.h>
-
 #include "engine/soft/fp.h"
 #include "engine/soft/msr.h"
 #include "engine/soft/soft.h"
@@ -18,13 +16,6 @@
 
 #define BIT(n) (1ull << (n))
 
-/* Features that need nothing of the host; the others are offered where the host's units have them. */
-#define FEATURES_OWN \
-	(BIT(F_BASE) | BIT(F_POPCNT) | BIT(F_CX16) | BIT(F_FSGSBASE) | BIT(F_XSAVE) | BIT(F_XSAVEOPT) | BIT(F_XSAVEC) | \
-	 BIT(F_XSAVES) | BIT(F_RDTSCP) | BIT(F_INVPCID) | BIT(F_MOVBE) | BIT(F_ADX) | BIT(F_RDRAND) | BIT(F_RDSEED) | \
-	 BIT(F_CLFLUSHOPT) | BIT(F_CLWB) | BIT(F_CLFLUSH) | BIT(F_SMAP) | BIT(F_RDPID) | BIT(F_3DNOWPREFETCH) | \
-	 BIT(F_LZCNT) | BIT(F_BMI1) | BIT(F_BMI2))
-
 /* Where CPUID shows a feature */
 enum { EAX, EBX, ECX, EDX };
 struct bit {
@@ -34,7 +25,7 @@ struct bit {
 
 static const struct bit leaf1_bits[] = {
 	{ F_SSE3, ECX, 0 }, { F_PCLMUL, ECX, 1 }, { F_MONITOR, ECX, 3 }, { F_SSSE3, ECX, 9 }, { F_FMA, ECX, 12 },
-	{ F_CX16, ECX, 13 }, { F_BASE, ECX, 17 } /* PCID */, { F_SSE41, ECX, 19 }, { F_SSE42, ECX, 20 },
+	{ F_CX16, ECX, 13 }, { F_PCID, ECX, 17 }, { F_SSE41, ECX, 19 }, { F_SSE42, ECX, 20 },
 	{ F_BASE, ECX, 21 } /* x2APIC */, { F_MOVBE, ECX, 22 }, { F_POPCNT, ECX, 23 },
 	{ F_BASE, ECX, 24 } /* TSC-deadline */, { F_AES, ECX, 25 }, { F_XSAVE, ECX, 26 }, { F_AVX, ECX, 28 },
 	{ F_F16C, ECX, 29 }, { F_RDRAND, ECX, 30 }, { F_BASE, ECX, 31 } /* hypervisor */,
@@ -48,10 +39,10 @@ static const struct bit leaf1_bits[] = {
 
 static const struct bit leaf7_bits[] = {
 	{ F_FSGSBASE, EBX, 0 }, { F_BASE, EBX, 1 } /* TSC_ADJUST */, { F_BMI1, EBX, 3 }, { F_AVX2, EBX, 5 },
-	{ F_BASE, EBX, 7 } /* SMEP */, { F_BMI2, EBX, 8 }, { F_BASE, EBX, 9 } /* ERMS */, { F_INVPCID, EBX, 10 },
+	{ F_SMEP, EBX, 7 }, { F_BMI2, EBX, 8 }, { F_ERMS, EBX, 9 }, { F_INVPCID, EBX, 10 },
 	{ F_RDSEED, EBX, 18 }, { F_ADX, EBX, 19 }, { F_SMAP, EBX, 20 }, { F_CLFLUSHOPT, EBX, 23 }, { F_CLWB, EBX, 24 },
-	{ F_SHA, EBX, 29 }, { F_BASE, ECX, 2 } /* UMIP */, { F_PKU, ECX, 3 }, { F_RDPID, ECX, 22 },
-	{ F_BASE, EDX, 4 } /* FSRM */, { F_BASE, EDX, 26 } /* IBRS, IBPB */, { F_BASE, EDX, 29 } /* ARCH_CAPABILITIES */,
+	{ F_SHA, EBX, 29 }, { F_UMIP, ECX, 2 }, { F_PKU, ECX, 3 }, { F_VAES, ECX, 9 }, { F_VPCLMUL, ECX, 10 }, { F_RDPID, ECX, 22 },
+	{ F_FSRM, EDX, 4 }, { F_BASE, EDX, 26 } /* IBRS, IBPB */, { F_BASE, EDX, 29 } /* ARCH_CAPABILITIES */,
 };
 
 static const struct bit extended1_bits[] = {
@@ -75,28 +66,25 @@ static const char brand[48] = "Vibe-VMM software CPU";
 /* KVM's features: clock at the old and the new MSRs, no delay at port 80h, a clock that is stable over CPUs */
 #define KVM_FEATURES (BIT(0) | BIT(1) | BIT(3) | BIT(24))
 
-static uint64_t features;
-static pthread_once_t features_once = PTHREAD_ONCE_INIT;
-
-static void find_features(void) { features = FEATURES_OWN | fp_host_features(); }
-
-uint64_t cpuid_features(void)
-{
-	pthread_once(&features_once, find_features);
-	return features;
-}
-
 uint64_t cpuid_cr4_mask(const struct cpu *c)
 {
-	(void)c;
-	return CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT |
-	       CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | (cpuid_features() & BIT(F_SMAP) ? CR4_SMAP : 0);
+	static const struct {
+		uint8_t feature;
+		uint32_t bit;
+	} bits[] = { { F_UMIP, CR4_UMIP }, { F_FSGSBASE, CR4_FSGSBASE }, { F_PCID, CR4_PCIDE }, { F_XSAVE, CR4_OSXSAVE },
+	             { F_SMEP, CR4_SMEP }, { F_SMAP, CR4_SMAP } };
+	uint64_t m = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+	for (unsigned n = 0; n < ARRAY_LEN(bits); n++)
+		if (cpu_has(c, bits[n].feature))
+			m |= bits[n].bit;
+	return m;
 }
 
-static void set_bits(uint32_t r[4], const struct bit *b, size_t count)
+static void set_bits(const struct cpu *c, uint32_t r[4], const struct bit *b, size_t count)
 {
 	for (; count; count--, b++)
-		if (cpuid_features() >> b->feature & 1)
+		if (cpu_has(c, b->feature))
 			r[b->reg] |= 1u << b->bit;
 }
 
@@ -117,7 +105,7 @@ static void leaf_1(const struct cpu *c, uint32_t r[4])
 
 	r[EAX] = SIGNATURE;
 	r[EBX] = (c->id & 0xff) << 24 | (1u << core_bits(c)) << 16 | 8 << 8; /* CLFLUSH: 8 * 8 bytes */
-	set_bits(r, leaf1_bits, ARRAY_LEN(leaf1_bits));
+	set_bits(c, r, leaf1_bits, ARRAY_LEN(leaf1_bits));
 	if (c->cr4 & CR4_OSXSAVE)
 		r[ECX] |= 1u << 27;
 	if (msr_read_apic(c, MSR_APIC_BASE, &apic_base) < 0 || (apic_base & APIC_BASE_ENABLE))
@@ -186,7 +174,7 @@ static void leaf_basic(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_
 	case 7:
 		if (sub == 0) {
 			r[EAX] = 2; /* the last subleaf */
-			set_bits(r, leaf7_bits, ARRAY_LEN(leaf7_bits));
+			set_bits(c, r, leaf7_bits, ARRAY_LEN(leaf7_bits));
 		} else if (sub == 2) {
 			/* BHI_CTRL: without it Linux clears the branch history by a loop at each system call; MCDT_NO */
 			r[EDX] = 1 << 4 | 1 << 5;
@@ -237,7 +225,7 @@ static void leaf_extended(const struct cpu *c, uint32_t leaf, uint32_t r[4])
 		r[EAX] = EXTENDED_MAX;
 		break;
 	case 0x80000001:
-		set_bits(r, extended1_bits, ARRAY_LEN(extended1_bits));
+		set_bits(c, r, extended1_bits, ARRAY_LEN(extended1_bits));
 		if (c->code == CODE_64)
 			r[EDX] |= 1u << 11; /* SYSCALL */
 		break;

@@ -8,14 +8,7 @@
 #define CPUID_PHYS_BITS 46
 #define CPUID_LIN_BITS 48
 
-/* Features offered, bit n being enum feature n. Any thread. */
-uint64_t cpuid_features(void);
-
-static inline bool cpu_has(const struct cpu *c, enum feature f)
-{
-	(void)c; /* all processors are alike */
-	return cpuid_features() >> f & 1;
-}
+static inline bool cpu_has(const struct cpu *c, enum feature f) { return c->features >> f & 1; }
 
 /* Values of EAX, EBX, ECX, EDX for a leaf; as on Intel's processors, leaves beyond the last give the last
  * basic one's. Asks the host for the APIC's state, nothing of it traps to the hypervisor below us. */

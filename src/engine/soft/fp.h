@@ -28,16 +28,23 @@
 #define XCR0_SSE 2u
 #define XSAVE_LEGACY 512u
 #define XSAVE_HEADER 64u
+#define XSAVE_AVX 256u /* behind the header */
+
+#define XCR0_AVX 4u
 
 enum fp_trap { FP_OK, FP_TRAP_NM, FP_TRAP_UD };
 
-/* Recomputes the fp_* bytes of struct cpu from CR0, CR4 and MXCSR. Part of cpu_mode_changed. */
+/* Recomputes the fp_* bytes of struct cpu from CR0, CR4, XCR0, RFLAGS.VM and MXCSR. Part of cpu_mode_changed. */
 static inline void fp_mode_changed(struct cpu *c)
 {
 	bool ts = c->cr0 & CR0_TS, em = c->cr0 & CR0_EM;
 	c->fp_sse_trap = em || !(c->cr4 & CR4_OSFXSR) ? FP_TRAP_UD : ts ? FP_TRAP_NM : FP_OK;
 	c->fp_x87_trap = em ? FP_TRAP_UD : ts ? FP_TRAP_NM : FP_OK; /* of MMX; x87 has #NM for both */
 	c->fp_arith_slow = c->fp_sse_trap || (~c->fpu.mxcsr & MXCSR_MASKS);
+	/* SDM 2A 2.4: VEX needs protected mode, and the system's word that it saves the registers */
+	bool vex = (c->cr0 & CR0_PE) && !(c->rflags & FL_VM) && (c->cr4 & CR4_OSXSAVE) && (c->xcr0 & 6) == 6;
+	c->fp_avx_trap = !vex ? FP_TRAP_UD : ts ? FP_TRAP_NM : FP_OK;
+	c->fp_avx_slow = c->fp_avx_trap || (~c->fpu.mxcsr & MXCSR_MASKS);
 }
 
 /* Puts the guest's MXCSR into the host's, and takes it out again. The run loop does this around
@@ -54,9 +61,11 @@ int fpu_from_xsave(struct cpu *, const uint8_t *area);
 
 /* Bit n: the host can execute what feature n (enum feature) needs. CPUID offers no more. */
 uint64_t fp_host_features(void);
+/* Bit n: the host's CPUID offers feature n */
+uint64_t fp_host_all(void);
 
 /* XCR0 bits a guest may set, and CPUID leaf 0Dh (eax, ebx, ecx, edx) for @sub */
-uint64_t fp_xcr0_supported(void);
+uint64_t fp_xcr0_supported(const struct cpu *);
 void fp_cpuid_xsave(const struct cpu *, uint32_t sub, uint32_t regs[4]);
 
 #endif

@@ -62,6 +62,24 @@ void fx_get_xmm(struct fpu *f, const uint8_t *img, unsigned n)
 		memcpy(f->v[r].b, img + FX_XMM + r * 16, 16);
 }
 
+void fx_put_ymm(const struct fpu *f, uint8_t *part, unsigned n)
+{
+	for (unsigned r = 0; r < n; r++)
+		memcpy(part + r * 16, f->v[r].b + 16, 16);
+}
+
+void fx_get_ymm(struct fpu *f, const uint8_t *part, unsigned n)
+{
+	for (unsigned r = 0; r < n; r++)
+		memcpy(f->v[r].b + 16, part + r * 16, 16);
+}
+
+void fpu_init_ymm(struct fpu *f, unsigned n)
+{
+	for (unsigned r = 0; r < n; r++)
+		memset(f->v[r].b + 16, 0, 16);
+}
+
 void fpu_init_x87(struct fpu *f)
 {
 	f->fcw = FCW_INIT;
@@ -86,7 +104,8 @@ void fpu_to_xsave(const struct cpu *c, uint8_t *area)
 	fx_put_xmm(&c->fpu, area, 16);
 	le32_store(area + FX_MXCSR, c->fpu.mxcsr);
 	le32_store(area + FX_MXCSR_MASK, MXCSR_VALID);
-	le64_store(area + XH_XSTATE_BV, XCR0_X87 | XCR0_SSE);
+	fx_put_ymm(&c->fpu, area + XSAVE_LEGACY + XSAVE_HEADER, 16);
+	le64_store(area + XH_XSTATE_BV, XCR0_X87 | XCR0_SSE | (c->features >> F_AVX & 1 ? XCR0_AVX : 0));
 }
 
 int fpu_from_xsave(struct cpu *c, const uint8_t *area)
@@ -103,6 +122,10 @@ int fpu_from_xsave(struct cpu *c, const uint8_t *area)
 		fx_get_xmm(&c->fpu, area, 16);
 	else
 		fpu_init_xmm(&c->fpu, 16);
+	if (bv & XCR0_AVX)
+		fx_get_ymm(&c->fpu, area + XSAVE_LEGACY + XSAVE_HEADER, 16);
+	else
+		fpu_init_ymm(&c->fpu, 16);
 	c->fpu.mxcsr = bv & XCR0_SSE ? mxcsr : MXCSR_INIT;
 	fp_mode_changed(c);
 	return 0;

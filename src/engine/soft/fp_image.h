@@ -20,6 +20,11 @@ void fx_get_xmm(struct fpu *, const uint8_t *img, unsigned n);
 void fpu_init_x87(struct fpu *); /* FNINIT, and registers cleared */
 void fpu_init_xmm(struct fpu *, unsigned n);
 
+/* The upper halves of the first n YMM registers: XSAVE's component 2 (SDM 1 13.5.3) */
+void fx_put_ymm(const struct fpu *, uint8_t *part, unsigned n);
+void fx_get_ymm(struct fpu *, const uint8_t *part, unsigned n);
+void fpu_init_ymm(struct fpu *, unsigned n);
+
 /* Sets or clears ES and B by the flags and masks (SDM 1 8.1.3.3) */
 static inline void fsw_update_es(struct fpu *f)
 {

@@ -2,9 +2,7 @@
  *
  * imm[1:0] element: unsigned byte, unsigned word, signed byte, signed word; imm[3:2] aggregation;
  * imm[5:4] polarity; imm[6] which end (index) or what mask. */
-#include "engine/soft/fp_simd.h"
-
-#define HANDLER(name) static const struct insn *name(struct cpu *c, const struct insn *i)
+#include "engine/soft/avx.h"
 
 enum { EQUAL_ANY, RANGES, EQUAL_EACH, EQUAL_ORDERED };
 
@@ -96,9 +94,12 @@ static void put_index(struct cpu *c, unsigned res, unsigned imm)
 	c->gpr[RCX] = index;
 }
 
-static void put_mask(struct cpu *c, unsigned res, unsigned imm)
+static void put_mask(struct cpu *c, const struct insn *i, unsigned res)
 {
 	union vreg *d = &c->fpu.v[0];
+	unsigned imm = (uint8_t)i->imm;
+	if (i->flags & IF_VEX)
+		d->q[2] = d->q[3] = 0;
 	if (!(imm & 0x40)) {
 		d->q[0] = res;
 		d->q[1] = 0;
@@ -118,7 +119,10 @@ static unsigned run(struct cpu *c, const struct insn *i, bool explicit_length)
 	union vreg b;
 	unsigned imm = (uint8_t)i->imm;
 	bool wide = i->osz == 8;
-	SSE_CHECK(c, i);
+	if (i->flags & IF_VEX)
+		AVX_CHECK(c, i);
+	else
+		SSE_CHECK(c, i);
 	*(v128 *)&b = OPERAND_IS_MEM(i, 1) ? fp_ld16u(c, i) : XREG(c, i, 1);
 	if (explicit_length)
 		return compare(c, a, length_explicit(c->gpr[RAX], wide, imm), &b, length_explicit(c->gpr[RDX], wide, imm), imm);
@@ -131,7 +135,7 @@ HANDLER(pcmpestri)
 }
 HANDLER(pcmpestrm)
 {
-	put_mask(c, run(c, i, true), (unsigned)i->imm);
+	put_mask(c, i, run(c, i, true));
 	NEXT(i);
 }
 HANDLER(pcmpistri)
@@ -141,7 +145,7 @@ HANDLER(pcmpistri)
 }
 HANDLER(pcmpistrm)
 {
-	put_mask(c, run(c, i, false), (unsigned)i->imm);
+	put_mask(c, i, run(c, i, false));
 	NEXT(i);
 }
 static insn_fn bind_pcmpestri(const struct insn *i) { return pcmpestri; }
@@ -154,5 +158,9 @@ const struct op_bind fp_pcmpstr_ops[] = {
 	{ OP_PCMPESTRM, bind_pcmpestrm },
 	{ OP_PCMPISTRI, bind_pcmpistri },
 	{ OP_PCMPISTRM, bind_pcmpistrm },
+	{ OP_VPCMPESTRI, bind_pcmpestri },
+	{ OP_VPCMPESTRM, bind_pcmpestrm },
+	{ OP_VPCMPISTRI, bind_pcmpistri },
+	{ OP_VPCMPISTRM, bind_pcmpistrm },
 	{ OP_INVALID, NULL },
 };

@@ -125,6 +125,15 @@ enum fp_tiny { TINY_NO, TINY_PS, TINY_PD, TINY_SS, TINY_SD };
  * result; they matter only where a result may underflow (tiny). */
 void fp_arith_begin(struct cpu *);
 void fp_arith_end(struct cpu *, const struct insn *, v128 result, enum fp_tiny tiny, unsigned op, v128 d, v128 s);
+/* What it consists of, for wider vectors. inexact (NULL: cannot over- or underflow) says whether PE is set
+ * when an overflow or underflow is unmasked; it may execute host instructions. */
+typedef bool fp_inexact_fn(uint32_t mxcsr, const void *arg);
+void fp_arith_judge(struct cpu *, const struct insn *, bool any_tiny, fp_inexact_fn *inexact, const void *arg);
+bool fp_any_tiny(v128 result, enum fp_tiny tiny);
+bool fp_inexact(uint32_t mxcsr, unsigned op, v128 d, v128 s);
+/* DPPS, DPPD with exceptions unmasked: the multiplication and each addition signal for themselves. @d and @s, up
+ * to two lanes, have zeros where nothing is selected, which signal nothing. Raises, or returns. */
+void fp_dp_signal(struct cpu *, const struct insn *, const v128 *d, const v128 *s, unsigned lanes, bool pd);
 #define FP_SLOW(c, i) ({ \
 	unsigned slow_ = (c)->fp_arith_slow; \
 	if (unlikely(slow_)) \

@@ -65,21 +65,36 @@ HOT v128 simd_dppd_imm(v128 d, v128 s, unsigned imm)
 	const v128 mask = { imm & 1 ? ~0ull : 0, imm & 2 ? ~0ull : 0 };
 	return simd_DPPD(d, s, imm >> 4) & mask;
 }
-/* With exceptions unmasked, the multiplication and each addition signal for themselves. @d and @s have
- * zeros where nothing is selected, which signal nothing. Raises, or returns. */
-static void dp_signal(struct cpu *c, const struct insn *i, v128 d, v128 s, bool pd)
+struct dp_step {
+	unsigned op, lanes;
+	const v128 *d, *s;
+};
+static bool dp_inexact(uint32_t mxcsr, const void *arg)
+{
+	const struct dp_step *t = arg;
+	bool any = false;
+	for (unsigned n = 0; n < t->lanes; n++)
+		any |= fp_inexact(mxcsr, t->op, t->d[n], t->s[n]);
+	return any;
+}
+void fp_dp_signal(struct cpu *c, const struct insn *i, const v128 *d, const v128 *s, unsigned lanes, bool pd)
 {
 	enum fp_tiny tiny = pd ? TINY_PD : TINY_PS;
-	v128 r;
-	fp_arith_begin(c);
-	r = pd ? simd_MULPD(d, s) : simd_MULPS(d, s);
-	fp_arith_end(c, i, r, tiny, pd ? OP_MULPD : OP_MULPS, d, s);
-	for (unsigned n = 0; n < (pd ? 1 : 2); n++) {
-		v128 sum;
+	v128 from[2], r[2];
+	for (unsigned step = 0; step < (pd ? 2 : 3); step++) {
+		struct dp_step t = { step ? pd ? OP_HADDPD : OP_HADDPS : pd ? OP_MULPD : OP_MULPS, lanes, step ? from : d,
+		                     step ? from : s };
+		bool any_tiny = false;
 		fp_arith_begin(c);
-		sum = pd ? simd_HADDPD(r, r) : simd_HADDPS(r, r);
-		fp_arith_end(c, i, sum, tiny, pd ? OP_HADDPD : OP_HADDPS, r, r);
-		r = sum;
+		for (unsigned n = 0; n < lanes; n++) {
+			if (!step)
+				r[n] = pd ? simd_MULPD(d[n], s[n]) : simd_MULPS(d[n], s[n]);
+			else
+				r[n] = pd ? simd_HADDPD(from[n], from[n]) : simd_HADDPS(from[n], from[n]);
+			any_tiny |= fp_any_tiny(r[n], tiny);
+		}
+		fp_arith_judge(c, i, any_tiny, dp_inexact, &t);
+		memcpy(from, r, lanes * sizeof(from[0]));
 	}
 }
 static v128 dp(struct cpu *c, const struct insn *i, v128 s, bool pd, unsigned slow)
@@ -90,7 +105,8 @@ static v128 dp(struct cpu *c, const struct insn *i, v128 s, bool pd, unsigned sl
 		const v128d bit = { 16, 32, 64, 128 };
 		v128 sel = pd ? (v128){ imm & 16 ? ~0ull : 0, imm & 32 ? ~0ull : 0 } :
 		                (v128)(v128d)(((v128d){ imm, imm, imm, imm } & bit) == bit);
-		dp_signal(c, i, d & sel, s & sel, pd);
+		v128 a = d & sel, b = s & sel;
+		fp_dp_signal(c, i, &a, &b, 1, pd);
 	}
 	r = pd ? simd_dppd_imm(d, s, imm) : simd_dpps_imm(d, s, imm);
 	if (unlikely(slow))

@@ -1,7 +1,5 @@
 /* fp_sse_mov.c - SSE data movement: MOVAPS to MASKMOVDQU, and the moves between register files. */
-#include "engine/soft/fp_simd.h"
-
-#define HANDLER(name) static const struct insn *name(struct cpu *c, const struct insn *i)
+#include "engine/soft/avx.h"
 
 /* --- whole registers --- */
 HANDLER(mov_rr)
@@ -350,6 +348,12 @@ HANDLER(maskmovdqu)
 	masked_store(c, i, VREG(c, i, 0).b, VREG(c, i, 1).b, 16);
 	NEXT(i);
 }
+HANDLER(vmaskmovdqu)
+{
+	AVX_CHECK(c, i);
+	masked_store(c, i, VREG(c, i, 0).b, VREG(c, i, 1).b, 16);
+	NEXT(i);
+}
 HANDLER(maskmovq)
 {
 	MMX_CHECK(c, i);
@@ -358,6 +362,7 @@ HANDLER(maskmovq)
 	NEXT(i);
 }
 static insn_fn bind_maskmovdqu(const struct insn *i) { return maskmovdqu; }
+static insn_fn bind_vmaskmovdqu(const struct insn *i) { return vmaskmovdqu; }
 static insn_fn bind_maskmovq(const struct insn *i) { return maskmovq; }
 
 const struct op_bind fp_sse_mov_ops[] = {
@@ -390,6 +395,7 @@ const struct op_bind fp_sse_mov_ops[] = {
 	{ OP_MOVQ2DQ, bind_movq2dq },
 	{ OP_MOVDQ2Q, bind_movdq2q },
 	{ OP_MASKMOVDQU, bind_maskmovdqu },
+	{ OP_VMASKMOVDQU, bind_vmaskmovdqu },
 	{ OP_MASKMOVQ, bind_maskmovq },
 	{ OP_INVALID, NULL },
 };

@@ -17,7 +17,7 @@ void fp_arith_begin(struct cpu *c)
 static bool tiny_s(uint32_t v) { return !(v & 0x7f800000u) && (v & 0x007fffffu); }
 static bool tiny_d(uint64_t v) { return !(v & 0x7ff0000000000000u) && (v & 0x000fffffffffffffu); }
 
-static bool any_tiny(v128 r, enum fp_tiny tiny)
+bool fp_any_tiny(v128 r, enum fp_tiny tiny)
 {
 	v128d d = (v128d)r;
 	switch (tiny) {
@@ -74,7 +74,7 @@ static void load_element(struct x87_reg *r, v128 v, unsigned n, bool dbl, bool d
 
 /* Whether PE is set when an overflow or underflow is unmasked: an element that signals one is judged as
  * rounded with unbounded exponent (IEEE 754-2008 7.4, 7.5), which the x87 with its wide exponent shows. */
-static bool inexact(uint32_t mxcsr, unsigned op, v128 d, v128 s)
+bool fp_inexact(uint32_t mxcsr, unsigned op, v128 d, v128 s)
 {
 	struct shape sh = shape_of(op);
 	uint16_t cw = (uint16_t)((mxcsr >> 13 & 3) << 10 | (sh.dbl ? 0x200 : 0) | 0x7f);
@@ -110,17 +110,33 @@ static bool inexact(uint32_t mxcsr, unsigned op, v128 d, v128 s)
 /* SDM 1 11.5.3: conditions found before the computation (invalid, denormal, divide by zero) of any
  * element come first; if one of them is unmasked, those found after it are not reported. Unmasked
  * underflow is signalled for exact tiny results too, which masked execution does not show. */
-void fp_arith_end(struct cpu *c, const struct insn *i, v128 result, enum fp_tiny tiny, unsigned op, v128 d, v128 s)
+void fp_arith_judge(struct cpu *c, const struct insn *i, bool any_tiny, fp_inexact_fn *inexact, const void *arg)
 {
 	uint32_t flags = host_mxcsr_get() & MXCSR_FLAGS, unmasked = ~c->fpu.mxcsr >> 7 & MXCSR_FLAGS;
 	if (flags & unmasked & 7)
 		flags &= 7;
-	else if ((unmasked & 0x10) && any_tiny(result, tiny))
+	else if ((unmasked & 0x10) && any_tiny)
 		flags |= 0x10;
-	if ((flags & unmasked & 0x18) && !(flags & unmasked & 7) && tiny != TINY_NO)
-		flags = (flags & ~0x20u) | (inexact(c->fpu.mxcsr, op, d, s) ? 0x20 : 0);
+	if ((flags & unmasked & 0x18) && !(flags & unmasked & 7) && inexact)
+		flags = (flags & ~0x20u) | (inexact(c->fpu.mxcsr, arg) ? 0x20 : 0);
 	c->fpu.mxcsr |= flags;
 	fp_enter(c);
 	if (flags & unmasked)
 		cpu_raise(c, i, c->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD, 0);
+}
+
+struct pair {
+	unsigned op;
+	v128 d, s;
+};
+static bool pair_inexact(uint32_t mxcsr, const void *arg)
+{
+	const struct pair *p = arg;
+	return fp_inexact(mxcsr, p->op, p->d, p->s);
+}
+
+void fp_arith_end(struct cpu *c, const struct insn *i, v128 result, enum fp_tiny tiny, unsigned op, v128 d, v128 s)
+{
+	struct pair p = { op, d, s };
+	fp_arith_judge(c, i, fp_any_tiny(result, tiny), tiny == TINY_NO ? NULL : pair_inexact, &p);
 }

@@ -132,9 +132,12 @@ enum feature {
 	F_BASE, F_X87, F_MMX, F_SSE, F_SSE2, F_SSE3, F_SSSE3, F_SSE41, F_SSE42, F_POPCNT, F_CX16, F_FSGSBASE,
 	F_XSAVE, F_XSAVEOPT, F_XSAVEC, F_XSAVES, F_RDTSCP, F_INVPCID, F_MOVBE, F_BMI1, F_BMI2, F_LZCNT, F_ADX,
 	F_AES, F_PCLMUL, F_SHA, F_RDRAND, F_RDSEED, F_CLFLUSHOPT, F_CLWB, F_CLFLUSH, F_SMAP, F_AVX, F_AVX2, F_FMA, F_F16C,
-	F_AVX512F, F_AVX512BW, F_AVX512CD, F_AVX512DQ, F_AVX512VL, F_PKU, F_RDPID, F_MONITOR, F_3DNOWPREFETCH,
+	F_AVX512F, F_AVX512BW, F_AVX512CD, F_AVX512DQ, F_AVX512VL, F_PKU, F_RDPID, F_MONITOR, F_3DNOWPREFETCH, F_VAES, F_VPCLMUL,
+	/* no instructions of their own: for CPUID and control bits */
+	F_PCID, F_SMEP, F_UMIP, F_ERMS, F_FSRM,
 	F_COUNT
 };
+_Static_assert(F_COUNT <= 64, "a feature has six bits of insn.flags");
 static inline enum feature insn_feature(const struct insn *i) { return (enum feature)(i->flags >> IF_FEATURE_SHIFT); }
 
 /* Makes *i what its bytes mean on a processor without its feature: TZCNT is BSF there, LZCNT is BSR

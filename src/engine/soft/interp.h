@@ -31,6 +31,7 @@ struct op_bind {
 /* Tables end in { OP_INVALID, NULL } */
 extern const struct op_bind int_move_ops[], int_alu_ops[], int_shift_ops[], int_muldiv_ops[], int_bit_ops[];
 extern const struct op_bind int_string_ops[], int_flow_ops[], int_misc_ops[];
+extern const struct op_bind avx_int_ops[], avx_fp_ops[], avx_mov_ops[], avx_mem_ops[], avx_cvt_ops[];
 extern const struct op_bind sys_seg_ops[], sys_far_ops[], sys_ctl_ops[], sys_io_ops[];
 extern const struct op_bind fp_x87_ops[], fp_x87_arith_ops[], fp_x87_ctl_ops[], fp_pcmpstr_ops[];
 extern const struct op_bind fp_mmx_ops[], fp_sse_mov_ops[], fp_sse_arith_ops[], fp_sse_int_ops[], fp_state_ops[];

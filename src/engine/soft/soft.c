@@ -12,6 +12,7 @@
 #include "engine/soft/flags.h"
 #include "engine/soft/fp.h"
 #include "engine/soft/mmu.h"
+#include "engine/soft/model.h"
 #include "engine/soft/smp.h"
 #include "engine/soft/tsc.h"
 
@@ -119,8 +120,8 @@ static void step(struct cpu *c)
 		c->rip = insn_next_rip(c, i);
 	if (rf && (i->flags & (IF_REP | IF_REPNE)) && c->rip == insn_rip(c, i))
 		c->rflags |= FL_RF; /* until the last iteration */
-	if (i->op == OP_INT || i->op == OP_INT3 || i->op == OP_INTO || i->op == OP_INT1)
-		tf = tf && (c->rflags & FL_TF); /* the delivery has cleared TF: no trap (SDM 3B 17.3.1.4) */
+	if (i->op == OP_INT || i->op == OP_INT3 || i->op == OP_INTO || i->op == OP_INT1 || i->op == OP_SYSCALL)
+		tf = tf && (c->rflags & FL_TF); /* the transfer has cleared TF: no trap (SDM 3B 17.3.1.4) */
 	/* the shadow of MOV SS puts traps off until after the next instruction */
 	if (c->shadow & SHADOW_MOV_SS)
 		return;
@@ -222,7 +223,11 @@ static void soft_vm_destroy(struct engine_vm *v)
 static int soft_vm_create(const struct vm_config *cfg, struct engine_vm **out, struct err *e)
 {
 	struct soft_vm *vm;
+	uint64_t features;
+	int r = model_parse(cfg->cpu, &features, e);
 
+	if (r < 0)
+		return r;
 	if (cfg->ncpus > SOFT_CPUS_MAX)
 		return err_set(e, -EINVAL, "the soft engine runs at most %u CPUs", SOFT_CPUS_MAX);
 	vm = calloc(1, sizeof(*vm));
@@ -231,6 +236,7 @@ static int soft_vm_create(const struct vm_config *cfg, struct engine_vm **out, s
 	vm->mem = cfg->mem;
 	vm->host = cfg->host;
 	vm->ncpus = cfg->ncpus;
+	vm->features = features;
 	smp_vm_init(vm);
 	if (block_vm_init(vm) < 0) {
 		soft_vm_destroy((struct engine_vm *)vm);
@@ -271,6 +277,7 @@ static int soft_vcpu_create(struct engine_vm *v, unsigned id, struct vcpu **out,
 	c->id = id;
 	c->vm = vm;
 	c->host = vm->host;
+	c->features = vm->features;
 	c->exc_vector = -1;
 	smp_cpu_init(c);
 	vm->cpus[id] = c;

@@ -24,6 +24,7 @@ struct soft_vm {
 	struct memmap *mem;
 	const struct vm_host *host;
 	unsigned ncpus;
+	uint64_t features;       /* bit n: CPUID offers enum feature n */
 	struct cpu *cpus[SOFT_CPUS_MAX];
 
 	struct code_page *pages; /* by gpa >> 12, [0, npages) */
