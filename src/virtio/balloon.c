@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "core/memmap.h"
 #include "dev/devstate.h"
 
@@ -37,6 +38,7 @@ struct balloon {
 	struct balloon_stats stats;
 	struct vq_chain held;            /* the statistics' buffer, which goes back when we ask for new ones */
 	bool holding;
+	struct log_limit log;
 };
 
 /* --- giving back --- */
@@ -117,6 +119,9 @@ static void stats_read(struct balloon *b, const struct vq_chain *c)
 		b->stats.known |= 1u << tag;
 	}
 	b->stats.updates++;
+	log_limited(&b->log, LOG_DEBUG, "virtio-balloon: the guest has %llu KB of memory, %llu KB of it free",
+		    (unsigned long long)b->stats.value[BALLOON_TOTAL] >> 10,
+		    (unsigned long long)b->stats.value[BALLOON_FREE] >> 10);
 }
 
 /* A driver has one buffer for this; of more, the last stays with us */
