@@ -275,7 +275,7 @@ static void prepare_image(struct rng *r, struct vec *v, uint64_t at)
 		if (rnd_n(r, 16) == 0)
 			fx[26] = 0x04; /* a reserved MXCSR bit: #GP */
 		poke(v, at, fx, 64);
-		head[0] = (uint8_t)rnd_n(r, 4);
+		head[0] = (uint8_t)rnd_n(r, 8);
 		if (rnd_n(r, 16) == 0)
 			head[1 + rnd_n(r, 23)] |= 0x80;
 		if (v->in.op == OP_XRSTOR)
@@ -459,10 +459,10 @@ static bool prepare(struct rng *r, struct vec *v, const struct encoding *e, uint
 	case OP_XSAVEOPT:
 	case OP_XSAVEC:
 	case OP_XRSTOR:
-		/* x87 and SSE only: the host has more than the guest */
+		/* x87, SSE, AVX only: the host has more than the guest */
 		if (addresses_with(v, RAX) || addresses_with(v, RDX))
 			return false;
-		v->gpr[RAX] = rnd_n(r, 4);
+		v->gpr[RAX] = rnd_n(r, 8);
 		v->gpr[RDX] = 0;
 		if (i->op == OP_XRSTOR)
 			prepare_image(r, v, at);

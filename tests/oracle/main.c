@@ -86,6 +86,21 @@ static void one(const struct options *o, unsigned form, unsigned long round, str
 	compare(&v, &host, &ours, stdout);
 }
 
+static const char *const feature_names[F_COUNT] = {
+	[F_BASE] = "x86-64",   [F_X87] = "x87",         [F_MMX] = "MMX",           [F_SSE] = "SSE",
+	[F_SSE2] = "SSE2",     [F_SSE3] = "SSE3",       [F_SSSE3] = "SSSE3",       [F_SSE41] = "SSE4.1",
+	[F_SSE42] = "SSE4.2",  [F_POPCNT] = "POPCNT",   [F_CX16] = "CX16",         [F_FSGSBASE] = "FSGSBASE",
+	[F_XSAVE] = "XSAVE",   [F_XSAVEOPT] = "XSAVEOPT", [F_XSAVEC] = "XSAVEC",   [F_XSAVES] = "XSAVES",
+	[F_RDTSCP] = "RDTSCP", [F_INVPCID] = "INVPCID", [F_MOVBE] = "MOVBE",       [F_BMI1] = "BMI1",
+	[F_BMI2] = "BMI2",     [F_LZCNT] = "LZCNT",     [F_ADX] = "ADX",           [F_AES] = "AES",
+	[F_PCLMUL] = "PCLMULQDQ", [F_SHA] = "SHA",      [F_RDRAND] = "RDRAND",     [F_RDSEED] = "RDSEED",
+	[F_CLFLUSHOPT] = "CLFLUSHOPT", [F_CLWB] = "CLWB", [F_CLFLUSH] = "CLFLUSH", [F_SMAP] = "SMAP",
+	[F_AVX] = "AVX",       [F_AVX2] = "AVX2",       [F_FMA] = "FMA",           [F_F16C] = "F16C",
+	[F_PKU] = "PKU",       [F_RDPID] = "RDPID",     [F_MONITOR] = "MONITOR",   [F_3DNOWPREFETCH] = "PREFETCHW",
+	[F_VAES] = "VAES",     [F_VPCLMUL] = "VPCLMULQDQ",
+};
+
+/* One line per form, and one per operation that is left out, with the reason in place of the form */
 static void report_coverage(const char *path, const struct form_stats *st)
 {
 	FILE *f = fopen(path, "w");
@@ -95,10 +110,21 @@ static void report_coverage(const char *path, const struct form_stats *st)
 		perror(path);
 		return;
 	}
-	fprintf(f, "form\tvectors\tfaults\tfailed\n");
+	fprintf(f, "operation\tfeature\tform\tvectors\tfaults\tfailed\n");
 	for (unsigned n = 0; n < gen_forms(); n++) {
+		const struct insn *i = &form_get(n)->sample;
+		const char *feature = feature_names[insn_feature(i)];
+
 		gen_form_name(n, name, sizeof(name));
-		fprintf(f, "%s\t%lu\t%lu\t%lu\n", name, st[n].vectors, st[n].faults, st[n].failed);
+		fprintf(f, "%s\t%s\t%s\t%lu\t%lu\t%lu\n", op_info[i->op].name, feature ? feature : "", name, st[n].vectors,
+			st[n].faults, st[n].failed);
+	}
+	for (unsigned op = 1; op < OP_COUNT; op++) {
+		struct insn i = { .op = (uint16_t)op };
+		const char *why = exclude_reason(&i);
+
+		if (why)
+			fprintf(f, "%s\t\t%s\t-\t-\t-\n", op_info[op].name, why);
 	}
 	fclose(f);
 }
