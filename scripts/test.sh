@@ -5,7 +5,8 @@
 #               warnings; unit tests, also under the sanitizers; short fuzzing; guest programs and whole
 #               kernels; lint
 #   --quick     unit, guest and end-to-end tests of what is built, for `make test`
-#   --full      as without an option, with a minute of fuzzing for each target and the benchmark
+#   --full      as without an option, with a minute of fuzzing for each target, longer soaks, the demo
+#               and the benchmark
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$TOP" || exit 1
@@ -87,6 +88,8 @@ if [ "$level" != --quick ]; then
 	"$TOP/scripts/lint.sh"
 fi
 if [ "$level" = --full ]; then
+	say "the demo"
+	check "the demo boots and powers off" "$TOP/scripts/demo.sh" </dev/null
 	need_packages qemu-system-x86
 	"$TOP/tests/bench/boot.py"
 fi
