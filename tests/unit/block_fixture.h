@@ -222,6 +222,7 @@ struct memfile {
 	bool record;
 	int fail_write, fail_flush; /* the result of those to come, or 0 */
 	unsigned fail_after;        /* writes that still succeed */
+	uint64_t limit;             /* bytes that it may grow to; 0: any */
 	bool keep;                  /* close leaves it */
 };
 
@@ -244,7 +245,7 @@ static inline void memfile_log(struct memfile *f, uint64_t off, const void *data
 static inline void memfile_reach(struct memfile *f, uint64_t end)
 {
 	if (end > f->cap) {
-		size_t cap = align_up(end, 1 << 20);
+		size_t cap = align_up(end + f->cap / 2, 1 << 14);
 
 		f->data = realloc(f->data, cap);
 		memset(f->data + f->cap, 0, cap - f->cap);
@@ -279,6 +280,10 @@ static inline int memfile_write(struct image *img, const struct iovec *iov, unsi
 		return f->fail_write;
 	}
 	f->fail_after -= f->fail_after > 0;
+	if (f->limit && off + len > f->limit) {
+		pthread_mutex_unlock(&f->lock);
+		return -ENOSPC;
+	}
 	memfile_reach(f, off + len);
 	iov_fetch(iov, n, 0, f->data + off, len);
 	memfile_log(f, off, f->data + off, len);
@@ -313,6 +318,8 @@ static inline int memfile_resize(struct image *img, uint64_t size)
 {
 	struct memfile *f = memfile_of(img);
 
+	if (f->limit && size > f->limit)
+		return -ENOSPC;
 	pthread_mutex_lock(&f->lock);
 	memfile_reach(f, size);
 	img->size = size;

@@ -35,7 +35,7 @@ void qcache_fini(struct qcache *c)
 
 struct qtable *qcache_peek(struct qcache *c, uint64_t off)
 {
-	for (unsigned i = 0; i < c->n; i++) {
+	for (unsigned i = 0; off && i < c->n; i++) {
 		if (c->t[i].off == off) {
 			c->t[i].used = ++c->clock;
 			return &c->t[i];

@@ -226,16 +226,18 @@ static int parse(struct qcow2 *q, struct header *h, struct err *e)
 
 	if (have < HEADER_V3)
 		return bad(q, e, "the file is too short");
-	/* all of the first cluster may be header; the buffer has what the file lacks as zeroes */
-	d = qcow2_alloc_buffer(2u << 20);
+	d = qcow2_alloc_buffer(4096);
 	if (!d)
 		return err_set(e, -ENOMEM, "disk '%s': out of memory", q->path);
 	r = image_read_buf(q->file, 0, d, have);
 	if (!r)
 		r = parse_fixed(q, h, d, e);
+	/* all of the first cluster may be header */
 	if (!r && q->cluster > have) {
+		free(d);
 		have = q->file->size < q->cluster ? q->file->size : q->cluster;
-		r = image_read_buf(q->file, 0, d, have);
+		d = qcow2_alloc_buffer(have);
+		r = d ? image_read_buf(q->file, 0, d, have) : -ENOMEM;
 	}
 	if (!r)
 		r = parse_extensions(q, h, d, have, e);

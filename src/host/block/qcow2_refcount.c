@@ -167,13 +167,33 @@ static int write_rt_entry(struct qcow2 *q, uint32_t i)
 	return r;
 }
 
+/* The header and the tables in memory are never free, whatever the refcounts say */
+static bool is_metadata(const struct qcow2 *q, uint64_t off)
+{
+	if (off < q->cluster || ranges_overlap(off, q->cluster, q->l1_off, 8ull * q->l1_size) ||
+	    ranges_overlap(off, q->cluster, q->rt_off, 8ull * q->rt_size))
+		return true;
+	for (unsigned i = 0; i < q->l2s.n; i++) {
+		if (q->l2s.t[i].off == off)
+			return true;
+	}
+	for (uint64_t i = 0; i < q->rt_size && i <= (q->file->size >> q->cluster_bits) / per_block(q); i++) {
+		if (q->rt[i] == off)
+			return true;
+	}
+	return false;
+}
+
 /* A block for the part of the file that @cluster, which is free, lies in: it takes that cluster */
 static int add_block(struct qcow2 *q, uint64_t cluster)
 {
 	uint32_t i = (uint32_t)(cluster / per_block(q));
 	struct qtable *t;
-	int r = use_until(q, (cluster + 1) << q->cluster_bits);
+	int r;
 
+	if (is_metadata(q, cluster << q->cluster_bits))
+		return qcow2_corrupt(q, "no refcount block counts the table at", cluster << q->cluster_bits);
+	r = use_until(q, (cluster + 1) << q->cluster_bits);
 	if (!r)
 		r = qcache_get(q, &q->blocks, cluster << q->cluster_bits, true, &t);
 	if (r < 0)
@@ -271,23 +291,6 @@ static int grow_table(struct qcow2 *q)
 	q->rt_size = (uint32_t)entries;
 	q->rt_off = (l.first + l.nblocks) << q->cluster_bits;
 	return qcow2_free(q, old_off, old_len);
-}
-
-/* The header and the tables in memory are never free, whatever the refcounts say */
-static bool is_metadata(const struct qcow2 *q, uint64_t off)
-{
-	if (off < q->cluster || ranges_overlap(off, q->cluster, q->l1_off, 8ull * q->l1_size) ||
-	    ranges_overlap(off, q->cluster, q->rt_off, 8ull * q->rt_size))
-		return true;
-	for (unsigned i = 0; i < q->l2s.n; i++) {
-		if (q->l2s.t[i].off == off)
-			return true;
-	}
-	for (uint64_t i = 0; i < q->rt_size && i <= (q->file->size >> q->cluster_bits) / per_block(q); i++) {
-		if (q->rt[i] == off)
-			return true;
-	}
-	return false;
 }
 
 /* The first free cluster from the hint on; makes what is missing to count it */
