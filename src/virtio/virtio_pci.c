@@ -435,8 +435,11 @@ int virtio_pci_create(const struct virtio_pci_config *cfg, const struct virtio_m
 	};
 	int r;
 
-	r = p ? virtio_dev_create(&vc, model, &p->v, e) : err_set(e, -ENOMEM, "%s: out of memory", model->ops->name);
-	if (r < 0) {
+	if (!p)
+		r = err_set(e, -ENOMEM, "%s: out of memory", model->ops->name);
+	else
+		r = virtio_dev_create(&vc, model, &p->v, e);
+	if (!p || r < 0) {
 		if (model->ops->destroy)
 			model->ops->destroy(model->dev);
 		free(p);
