@@ -64,6 +64,7 @@ if [ "$level" != --quick ]; then
 	for kernel in cloud generic; do
 		"$TOP/scripts/make-image.sh" $kernel >/dev/null || say "no $kernel kernel: its tests will be skipped"
 	done
+	"$TOP/scripts/fetch-memtest.sh" >/dev/null || say "no memtest86+: its tests will be skipped"
 fi
 
 say "unit tests"

@@ -44,7 +44,7 @@ static void keep_standard_fds(void)
 		close(fd);
 }
 
-static int exit_code_of(enum power_event ev, const struct config *cfg, const struct err *e)
+static int exit_code_of(enum power_event ev, int status, const struct config *cfg, const struct err *e)
 {
 	switch (ev) {
 	case POWER_OFF:
@@ -64,6 +64,8 @@ static int exit_code_of(enum power_event ev, const struct config *cfg, const str
 			return EXIT_CODE_OK;
 		log_warn("All CPUs are halted with interrupts off: the guest will never run again");
 		return EXIT_CODE_HALTED;
+	case POWER_EXIT:
+		return status;
 	case POWER_FAIL:
 		break;
 	}
@@ -77,7 +79,7 @@ static int run(const struct config *cfg)
 	struct machine *m;
 	enum power_event ev;
 	char why[512];
-	int r;
+	int r, status;
 
 	if (engine_choose(cfg->engine, &engine, why, sizeof(why), &e) < 0)
 		return fail(&e, EXIT_CODE_CONFIG);
@@ -95,9 +97,10 @@ static int run(const struct config *cfg)
 	if (ended_by)
 		machine_quit(m);
 	ev = machine_run(m, &e);
+	status = machine_exit_status(m);
 	machine = NULL;
 	machine_destroy(m);
-	return exit_code_of(ev, cfg, &e);
+	return exit_code_of(ev, status, cfg, &e);
 }
 
 int main(int argc, char **argv)

@@ -13,6 +13,7 @@
 #include "boot/elf.h"
 #include "boot/files.h"
 #include "boot/loader.h"
+#include "boot/multiboot.h"
 #include "core/memmap.h"
 
 #define KERNEL_FILE_MAX (2ull << 30) /* a vmlinux with all its debug information has less */
@@ -22,10 +23,15 @@
 
 static int kernel_load_file(struct loader *l, const struct buf *file, struct err *e)
 {
-	if (elf_is(file->data, file->len))
-		return elf_load(l, file, e);
+	struct multiboot_header multiboot;
+
 	if (bzimage_is(file->data, file->len))
 		return linux_load(l, file, e);
+	/* Which of its own entries is entered is the ELF loader's to say where PVH is offered too: it passes more */
+	if (multiboot_find(file->data, file->len, &multiboot) && !elf_has_pvh(file->data, file->len))
+		return multiboot_load(l, file, e);
+	if (elf_is(file->data, file->len))
+		return elf_load(l, file, e);
 	if (file->len >= 0x3c && !memcmp(file->data + 0x38, "ARM\x64", 4))
 		return err_set(e, -ENOEXEC, "it is a kernel for ARM64; this machine is x86-64");
 	return err_set(e, -ENOEXEC, "it is neither a Linux bzImage nor an ELF file; a raw binary is run with --binary");
@@ -98,6 +104,7 @@ const char *boot_info_describe(const struct boot_info *i, char *buf, size_t len)
 		[BOOT_PROTO_LINUX32] = "Linux bzImage (32-bit entry)",
 		[BOOT_PROTO_ELF64] = "ELF kernel",
 		[BOOT_PROTO_PVH] = "ELF kernel (PVH)",
+		[BOOT_PROTO_MULTIBOOT] = "Multiboot kernel",
 	};
 	char pack[64] = "", rand[96] = "", initrd[64] = "";
 

@@ -1,7 +1,7 @@
 /* boot.h - puts a guest's first program into memory and says where its first CPU starts.
  *
  * Kinds of program: a raw binary at an address of the user's choice, a Linux bzImage, an
- * ELF kernel with a 64-bit entry, an ELF kernel with a PVH entry. All firmware tables that
+ * ELF kernel with a 64-bit entry, an ELF kernel with a PVH entry, a Multiboot 1 kernel. All firmware tables that
  * such a kernel looks for (E820, ACPI, MP) are written too.
  *
  * boot_load may be called again for a reboot, with all vcpus stopped: files are read anew,
@@ -29,6 +29,7 @@ struct boot_config {
 	/* With kernel only */
 	const char *initrd;  /* path, or NULL */
 	const char *cmdline; /* NULL counts as empty */
+	bool cmdline_is_default; /* the user gave none: it is meant for Linux, and for no other kernel */
 
 	/* With binary only */
 	uint64_t entry; /* load address and first instruction */
@@ -37,7 +38,14 @@ struct boot_config {
 	unsigned ncpus; /* 1 to 254; their APIC ids are 0 to ncpus-1 */
 };
 
-enum boot_protocol { BOOT_PROTO_RAW, BOOT_PROTO_LINUX64, BOOT_PROTO_LINUX32, BOOT_PROTO_ELF64, BOOT_PROTO_PVH };
+enum boot_protocol {
+	BOOT_PROTO_RAW,
+	BOOT_PROTO_LINUX64,
+	BOOT_PROTO_LINUX32,
+	BOOT_PROTO_ELF64,
+	BOOT_PROTO_PVH,
+	BOOT_PROTO_MULTIBOOT,
+};
 
 /* What was decided, for logs and tests. Plain data. */
 struct boot_info {

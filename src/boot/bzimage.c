@@ -112,10 +112,12 @@ int bzimage_parse(const uint8_t *data, size_t len, struct bzimage *out, struct e
 	if (b.version >= PROTOCOL_PAYLOAD) {
 		uint64_t off = le32_load(data + HDR_PAYLOAD_OFFSET);
 		b.payload_len = le32_load(data + HDR_PAYLOAD_LENGTH);
-		if (!b.payload_len || off > b.pm_len || b.payload_len > b.pm_len - off)
+		/* Neither: a program that is no Linux, and not packed, in a bzImage's clothes */
+		bool none = !off && !b.payload_len;
+		if (!none && (!b.payload_len || off > b.pm_len || b.payload_len > b.pm_len - off))
 			return err_set(e, -ENOEXEC, "its payload (%llu bytes) lies outside the file",
 				       (unsigned long long)b.payload_len);
-		b.payload = b.pm + off;
+		b.payload = none ? NULL : b.pm + off;
 	}
 	bzimage_read_version(&b, setup_len);
 	int rc = bzimage_read_room(&b, e);

@@ -39,6 +39,14 @@ static inline bool elf_is(const uint8_t *data, size_t len)
  * machine (its segments truncated, overlapping, too many, ...). */
 int elf_parse(const uint8_t *data, size_t len, struct elf_image *out, struct err *e);
 
+/* It is a sound ELF kernel with a PVH entry */
+static inline bool elf_has_pvh(const uint8_t *data, size_t len)
+{
+	struct elf_image elf;
+
+	return elf_is(data, len) && !elf_parse(data, len, &elf, NULL) && elf.has_pvh;
+}
+
 /* The physical address of e_entry, which linkers give as physical or virtual. -ENOEXEC when it
  * lies in no segment. */
 int elf_entry_paddr(const struct elf_image *elf, uint64_t *out, struct err *e);

@@ -42,8 +42,8 @@ static int elf_choose_entry(struct loader *l, const struct elf_image *elf, struc
 	}
 	if (!elf->is64)
 		return err_set(e, -ENOEXEC,
-			       "it is a 32-bit ELF file without a PVH note; only 64-bit kernels can be entered "
-			       "without one");
+			       "it is a 32-bit ELF file without a PVH note or a Multiboot header; only 64-bit kernels "
+			       "can be entered without");
 	l->info.protocol = BOOT_PROTO_ELF64;
 	return elf_entry_paddr(elf, &l->info.entry_gpa, e);
 }

@@ -1,5 +1,6 @@
 /* exit_code.h - what the process's exit status tells. Documented in docs/exit-codes.md, the
- * manual page and --help; 128+n stands for signal n, as in a shell. */
+ * manual page and --help; 128+n stands for signal n, as in a shell. With
+ * --debug-exit a guest may choose any odd status. */
 #ifndef CLI_EXIT_CODE_H
 #define CLI_EXIT_CODE_H
 

@@ -13,7 +13,7 @@
 #include "config/size.h"
 #include "version.h"
 
-enum kind { K_STR, K_SIZE, K_NUMBER, K_CHOICE, K_FLAG, K_LIST, K_ACTION };
+enum kind { K_STR, K_SIZE, K_NUMBER, K_CHOICE, K_FLAG, K_LIST, K_DEBUGCON, K_ACTION };
 
 struct option {
 	const char *name;
@@ -30,8 +30,8 @@ struct option {
 #define FIELD_GIVEN(f, g) .field = offsetof(struct config, f), .given = offsetof(struct config, g)
 
 static const struct option options[] = {
-	{ "kernel", K_STR, "FILE", FIELD(kernel), .help = "boot a Linux bzImage or an ELF kernel" },
-	{ "initrd", K_STR, "FILE", FIELD(initrd), .help = "initial RAM disk for the kernel" },
+	{ "kernel", K_STR, "FILE", FIELD(kernel), .help = "boot a Linux bzImage, an ELF or a Multiboot kernel" },
+	{ "initrd", K_STR, "FILE", FIELD(initrd), .help = "initial RAM disk, or Multiboot module, for the kernel" },
 	{ "cmdline", K_STR, "TEXT", FIELD(cmdline),
 	  .help = "the kernel's command line\n(default: console=ttyS0 earlyprintk=serial panic=1)" },
 	{ "binary", K_STR, "FILE", FIELD(binary), .help = "run a raw binary instead of a kernel" },
@@ -49,6 +49,10 @@ static const struct option options[] = {
 		  "FILE[,ro][,ephemeral][,format=raw|qcow2]\n"
 		  "    [,serial=TEXT][,cache=writeback|none|unsafe]" },
 	{ "console", K_FLAG, NULL, FIELD(console), .help = "virtio console (hvc0) on the terminal" },
+	{ "debug-exit", K_NUMBER, "PORT", FIELD_GIVEN(debug_exit, debug_exit_given),
+	  .help = "port where a write of v exits with status (v<<1)|1" },
+	{ "debugcon", K_DEBUGCON, "PORT", FIELD_GIVEN(debugcon, debugcon_given),
+	  .help = "port whose bytes go to standard error, or with PORT,FILE\nto a file" },
 	{ "reboot", K_FLAG, NULL, FIELD(reboot), .help = "start the guest again when it asks for a reset" },
 	{ "engine", K_STR, "NAME", FIELD(engine),
 	  .help = "what executes the guest: auto (default), kvm, hvf or soft" },
@@ -134,6 +138,8 @@ static int option_store(const struct option *o, const char *value, struct config
 		r = config_disk_parse(value, &cfg->disks[cfg->ndisks], e);
 		cfg->ndisks += !r;
 		return r;
+	case K_DEBUGCON:
+		return config_debugcon_parse(value, (struct config_debugcon *)field, e);
 	case K_ACTION:
 		break;
 	}
@@ -186,6 +192,11 @@ static void print_option(FILE *f, const struct option *o)
 	const char *line = o->help;
 
 	snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+	/* A long name has a line of its own */
+	if (strlen(left) > 16) {
+		fprintf(f, "  %s\n", left);
+		left[0] = '\0';
+	}
 	for (const char *l = left; line; l = "") {
 		int len = (int)strcspn(line, "\n");
 
@@ -212,7 +223,8 @@ void options_print_help(FILE *f)
 		"  %3d  the guest panicked\n"
 		"  %3d  triple fault\n"
 		"  %3d  the guest's kernel halted for good\n"
-		"  128+n  ended by signal n\n",
+		"  128+n  ended by signal n\n"
+		"  with --debug-exit, any odd number: the guest wrote it\n",
 		EXIT_CODE_OK, EXIT_CODE_HOST, EXIT_CODE_USAGE, EXIT_CODE_CONFIG, EXIT_CODE_RESET, EXIT_CODE_PANIC,
 		EXIT_CODE_TRIPLE_FAULT, EXIT_CODE_HALTED);
 }

@@ -26,6 +26,24 @@ const char *config_cmdline(const struct config *c)
 	return c->console ? "console=hvc0 earlyprintk=serial panic=1" : "console=ttyS0 earlyprintk=serial panic=1";
 }
 
+int config_debugcon_parse(const char *text, struct config_debugcon *out, struct err *e)
+{
+	size_t len = strcspn(text, ",");
+	char port[32];
+
+	if (len < sizeof(port)) {
+		memcpy(port, text, len);
+		port[len] = '\0';
+	}
+	if (len >= sizeof(port) || number_parse(port, &out->port) < 0)
+		return err_set(e, -ERANGE, "--debugcon '%s' does not begin with a port: write PORT or PORT,FILE with a port "
+			       "in decimal, or in hexadecimal after 0x", text);
+	if (text[len] && !text[len + 1])
+		return err_set(e, -ERANGE, "--debugcon '%s' has no file after the comma", text);
+	out->file = text[len] ? text + len + 1 : NULL;
+	return 0;
+}
+
 /* Options that belong together or exclude each other */
 static int check_shape(const struct config *c, struct err *e)
 {
@@ -58,6 +76,10 @@ static int check_ranges(const struct config *c, struct err *e)
 	if (c->cpus < 1 || c->cpus > CONFIG_CPUS_MAX)
 		return err_set(e, -ERANGE, "--cpus is %llu: it has to be between 1 and %d",
 			       (unsigned long long)c->cpus, CONFIG_CPUS_MAX);
+	if (c->debug_exit > CONFIG_PORT_MAX)
+		return err_set(e, -ERANGE, "--debug-exit is %#llx: ports end at 0xffff", (unsigned long long)c->debug_exit);
+	if (c->debugcon.port > CONFIG_PORT_MAX)
+		return err_set(e, -ERANGE, "--debugcon is %#llx: ports end at 0xffff", (unsigned long long)c->debugcon.port);
 	if (c->log > 4)
 		return err_set(e, -ERANGE, "--log is %llu: it has to be between 0 and 4", (unsigned long long)c->log);
 	return 0;

@@ -11,6 +11,7 @@ enum power_event {
 	POWER_TRIPLE_FAULT,
 	POWER_HALTED,    /* all vcpus halted for good */
 	POWER_QUIT,      /* the user: Ctrl-A x */
+	POWER_EXIT,      /* the debug-exit port: the guest names the exit status */
 	POWER_FAIL,      /* the engine or the host failed; the machine logged why */
 };
 

@@ -114,5 +114,7 @@ int machine_devices_create(struct machine *m, struct err *e)
 		r = create_power(m, router, e);
 	if (!r)
 		r = machine_pci_create(m, router, e);
+	if (!r)
+		r = machine_debug_create(m, e);
 	return r;
 }

@@ -17,6 +17,7 @@
 #define MACHINE_DEVICES_MAX 48
 
 struct cpu_thread;
+struct debug_exit;
 struct virtio_model;
 
 struct machine {
@@ -36,6 +37,7 @@ struct machine {
 	struct console *hvc;      /* or NULL */
 	struct reset_port *reset;
 	struct pci_bus *pci;
+	struct debug_exit *debug_exit; /* or NULL */
 	/* In order of creation; reset in that order, destroyed in the opposite one */
 	struct { const struct device_ops *ops; void *dev; } devices[MACHINE_DEVICES_MAX];
 	unsigned ndevices;
@@ -68,6 +70,9 @@ void machine_console_destroy(struct machine *); /* before the devices */
 int machine_pci_create(struct machine *, const struct irq_router *, struct err *e);
 /* Puts a virtio device on the bus; where that fails the caller still owns it */
 int machine_add_virtio(struct machine *, const struct virtio_model *model, struct err *e);
+
+/* debug.c: the ports of --debug-exit and --debugcon, if any. -EINVAL where the user is to choose another. */
+int machine_debug_create(struct machine *, struct err *e);
 
 /* An event of the guest, the user or a CPU: stops all CPUs and the loop. Any thread, returns at once. */
 void machine_power(struct machine *, enum power_event ev);

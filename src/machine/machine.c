@@ -159,6 +159,7 @@ int machine_create(const struct config *cfg, const struct engine_ops *engine, st
 		.binary = cfg->binary,
 		.initrd = cfg->initrd,
 		.cmdline = cfg->kernel ? config_cmdline(cfg) : NULL,
+		.cmdline_is_default = !cfg->cmdline,
 		.entry = cfg->entry,
 		.mode = (enum boot_mode)cfg->mode,
 		.ncpus = (unsigned)cfg->cpus,

@@ -26,6 +26,9 @@ int machine_boot(struct machine *, struct err *e);
  * says so. POWER_FAIL has filled @e. */
 enum power_event machine_run(struct machine *, struct err *e);
 
+/* What the process is to exit with after POWER_EXIT */
+int machine_exit_status(const struct machine *);
+
 /* Ends machine_run with POWER_QUIT, now or when it is entered. Async-signal-safe. */
 void machine_quit(struct machine *);
 
