@@ -24,6 +24,7 @@ PROGRAMS = {
     "ring3": ("long", 0),
     "debug": ("long", 0),
     "smc": ("long", 0),
+    "vector": ("long", 0),
     "strings": ("long", 0),
     "cpu": ("long", 0),
     "modes": ("long", 0),

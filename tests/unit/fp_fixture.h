@@ -57,6 +57,7 @@ void mmu_st_slow(struct cpu *cpu, const struct insn *i, uint64_t lin, unsigned s
 {
 	mmu_stn(cpu, i, lin, &val, size);
 }
+void mmu_pkru_written(struct cpu *cpu, uint32_t old) {}
 void seg_check_slow(struct cpu *cpu, const struct insn *i, unsigned seg, uint64_t ea, unsigned size, bool write) {}
 const struct insn *interp_end(struct cpu *cpu, const struct insn *i) { return NULL; }
 
@@ -84,7 +85,7 @@ static int setup(void **state)
 	c->cr0 = CR0_PE | CR0_NE | CR0_MP | CR0_ET | CR0_PG;
 	c->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_PAE;
 	c->efer = EFER_LMA | EFER_LME;
-	c->features = ~0ull;
+	c->features = ~0ull & ~(1ull << F_PKU);
 	c->xcr0 = fp_xcr0_supported(c);
 	c->cpl = 3;
 	collect(fp_x87_ops);

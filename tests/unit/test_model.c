@@ -43,7 +43,7 @@ static void test_models(void **state)
 	refused("base,+x87", "no feature 'x87'");
 	refused("base,+", "");
 	refused("base,", "");
-	refused("base,-pku", "no feature 'pku'");
+	refused("base,-mmx", "no feature 'mmx'");
 }
 
 static void test_dependencies(void **state)

@@ -86,6 +86,7 @@ struct cpu {
 	uint64_t cr0, cr2, cr3, cr4, xcr0, efer;
 	uint64_t pdpte[4];      /* PAE paging outside long mode: loaded with CR3 (SDM 3A 4.4.1) */
 	uint64_t dr[4], dr6, dr7;
+	uint32_t pkru;          /* rights by protection key: bit 2n no access, bit 2n + 1 no writes */
 	uint64_t star, lstar, cstar, fmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, apic_base, tsc_adjust, tsc_aux, xss, spec_ctrl, misc_enable;

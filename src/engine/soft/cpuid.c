@@ -72,7 +72,7 @@ uint64_t cpuid_cr4_mask(const struct cpu *c)
 		uint8_t feature;
 		uint32_t bit;
 	} bits[] = { { F_UMIP, CR4_UMIP }, { F_FSGSBASE, CR4_FSGSBASE }, { F_PCID, CR4_PCIDE }, { F_XSAVE, CR4_OSXSAVE },
-	             { F_SMEP, CR4_SMEP }, { F_SMAP, CR4_SMAP } };
+	             { F_SMEP, CR4_SMEP }, { F_SMAP, CR4_SMAP }, { F_PKU, CR4_PKE } };
 	uint64_t m = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 	for (unsigned n = 0; n < ARRAY_LEN(bits); n++)
@@ -175,6 +175,8 @@ static void leaf_basic(const struct cpu *c, uint32_t leaf, uint32_t sub, uint32_
 		if (sub == 0) {
 			r[EAX] = 2; /* the last subleaf */
 			set_bits(c, r, leaf7_bits, ARRAY_LEN(leaf7_bits));
+			if (c->cr4 & CR4_PKE)
+				r[ECX] |= 1u << 4; /* OSPKE */
 		} else if (sub == 2) {
 			/* BHI_CTRL: without it Linux clears the branch history by a loop at each system call; MCDT_NO */
 			r[EDX] = 1 << 4 | 1 << 5;

@@ -29,8 +29,10 @@
 #define XSAVE_LEGACY 512u
 #define XSAVE_HEADER 64u
 #define XSAVE_AVX 256u /* behind the header */
+#define XSAVE_PKRU 8u  /* behind that */
 
 #define XCR0_AVX 4u
+#define XCR0_PKRU 0x200u
 
 enum fp_trap { FP_OK, FP_TRAP_NM, FP_TRAP_UD };
 

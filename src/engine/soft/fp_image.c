@@ -105,7 +105,9 @@ void fpu_to_xsave(const struct cpu *c, uint8_t *area)
 	le32_store(area + FX_MXCSR, c->fpu.mxcsr);
 	le32_store(area + FX_MXCSR_MASK, MXCSR_VALID);
 	fx_put_ymm(&c->fpu, area + XSAVE_LEGACY + XSAVE_HEADER, 16);
-	le64_store(area + XH_XSTATE_BV, XCR0_X87 | XCR0_SSE | (c->features >> F_AVX & 1 ? XCR0_AVX : 0));
+	le32_store(area + XH_PKRU, c->pkru);
+	le64_store(area + XH_XSTATE_BV, XCR0_X87 | XCR0_SSE | (c->features >> F_AVX & 1 ? XCR0_AVX : 0) |
+	                                (c->features >> F_PKU & 1 ? XCR0_PKRU : 0));
 }
 
 int fpu_from_xsave(struct cpu *c, const uint8_t *area)
@@ -126,6 +128,7 @@ int fpu_from_xsave(struct cpu *c, const uint8_t *area)
 		fx_get_ymm(&c->fpu, area + XSAVE_LEGACY + XSAVE_HEADER, 16);
 	else
 		fpu_init_ymm(&c->fpu, 16);
+	c->pkru = bv & XCR0_PKRU ? le32_load(area + XH_PKRU) : 0;
 	c->fpu.mxcsr = bv & XCR0_SSE ? mxcsr : MXCSR_INIT;
 	fp_mode_changed(c);
 	return 0;

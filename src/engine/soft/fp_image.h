@@ -7,7 +7,7 @@
 enum {
 	FX_FCW = 0, FX_FSW = 2, FX_FTW = 4, FX_FOP = 6, FX_FIP = 8, FX_FCS = 12, FX_FDP = 16, FX_FDS = 20,
 	FX_MXCSR = 24, FX_MXCSR_MASK = 28, FX_ST = 32, FX_XMM = 160, FX_END = 416,
-	XH_XSTATE_BV = 512, XH_XCOMP_BV = 520
+	XH_XSTATE_BV = 512, XH_XCOMP_BV = 520, XH_PKRU = 832 /* in the standard format */
 };
 
 /* The x87 part: bytes 0..23 and the registers. wide: 64-bit pointers (REX.W) */

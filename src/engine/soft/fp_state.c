@@ -87,16 +87,24 @@ HANDLER(fxrstor)
 /* --- XSAVE --- */
 uint64_t fp_xcr0_supported(const struct cpu *c)
 {
-	return XCR0_X87 | XCR0_SSE | (c->features >> F_AVX & 1 ? XCR0_AVX : 0);
+	return XCR0_X87 | XCR0_SSE | (c->features >> F_AVX & 1 ? XCR0_AVX : 0) |
+	       (c->features >> F_PKU & 1 ? XCR0_PKRU : 0);
 }
 
-/* Bytes of an area with the components in @bv. AVX's is the only one behind the header, so that it has the
- * same place in both formats. */
-static unsigned xsave_size(uint64_t bv) { return bv & XCR0_AVX ? XSAVE_BASE + XSAVE_AVX : XSAVE_BASE; }
+/* Where PKRU lies in the compacted format of the components in @bv; AVX comes first, at its standard place. */
+static unsigned pkru_at(uint64_t bv) { return XSAVE_BASE + (bv & XCR0_AVX ? XSAVE_AVX : 0); }
+
+/* Bytes of an area with the components in @bv: standard and compacted */
+static unsigned xsave_size(uint64_t bv)
+{
+	return bv & XCR0_PKRU ? XH_PKRU + XSAVE_PKRU : bv & XCR0_AVX ? XSAVE_BASE + XSAVE_AVX : XSAVE_BASE;
+}
+static unsigned xsave_size_compact(uint64_t bv) { return pkru_at(bv) + (bv & XCR0_PKRU ? XSAVE_PKRU : 0); }
 
 /* Components not in their initial configuration (SDM 1 13.6) */
-static uint64_t xinuse(const struct fpu *f, unsigned regs)
+static uint64_t xinuse(const struct cpu *c, unsigned regs)
 {
+	const struct fpu *f = &c->fpu;
 	uint64_t any = (f->fcw ^ FCW_INIT) | f->fsw | f->ftw | f->fop | f->fip | f->fdp | f->fcs | f->fds, v = 0, y = 0;
 	for (unsigned n = 0; n < 8; n++)
 		any |= f->r[n].mant | f->r[n].exp;
@@ -104,7 +112,8 @@ static uint64_t xinuse(const struct fpu *f, unsigned regs)
 		v |= f->v[n].q[0] | f->v[n].q[1];
 		y |= f->v[n].q[2] | f->v[n].q[3];
 	}
-	return (any ? XCR0_X87 : 0) | (v || f->mxcsr != MXCSR_INIT ? XCR0_SSE : 0) | (y ? XCR0_AVX : 0);
+	return (any ? XCR0_X87 : 0) | (v || f->mxcsr != MXCSR_INIT ? XCR0_SSE : 0) | (y ? XCR0_AVX : 0) |
+	       (c->pkru ? XCR0_PKRU : 0);
 }
 
 static uint64_t edx_eax(const struct cpu *c) { return c->gpr[RDX] << 32 | (uint32_t)c->gpr[RAX]; }
@@ -124,8 +133,8 @@ static uint64_t xs_lin(struct cpu *c, const struct insn *i, unsigned size, bool 
 	return lin;
 }
 
-/* Stores the components in @save; MXCSR and its mask where @mxcsr. */
-static void store_components(struct cpu *c, const struct insn *i, uint64_t lin, uint64_t save, bool mxcsr)
+/* Stores the components in @save, PKRU at offset @pkru; MXCSR and its mask where @mxcsr. */
+static void store_components(struct cpu *c, const struct insn *i, uint64_t lin, uint64_t save, bool mxcsr, unsigned pkru)
 {
 	uint8_t img[FX_END];
 	unsigned n = xmm_count(c);
@@ -147,6 +156,8 @@ static void store_components(struct cpu *c, const struct insn *i, uint64_t lin, 
 		fx_put_ymm(&c->fpu, img, n);
 		mmu_stn(c, i, lin + XSAVE_BASE, img, n * 16);
 	}
+	if (save & XCR0_PKRU)
+		mem_st(c, i, lin + pkru, 8, c->pkru);
 }
 
 /* XSAVE stores every requested component, XSAVEOPT those in use (SDM 1 13.7, 13.9) */
@@ -156,8 +167,8 @@ static const struct insn *save_standard(struct cpu *c, const struct insn *i, boo
 	sync_mxcsr(c);
 	mmu_probe_w(c, i, lin, xsave_size(rfbm));
 	bv = mem_ld(c, i, lin + XH_XSTATE_BV, 8);
-	used = xinuse(&c->fpu, xmm_count(c));
-	store_components(c, i, lin, opt ? rfbm & used : rfbm, rfbm & (XCR0_SSE | XCR0_AVX));
+	used = xinuse(c, xmm_count(c));
+	store_components(c, i, lin, opt ? rfbm & used : rfbm, rfbm & (XCR0_SSE | XCR0_AVX), XH_PKRU);
 	mem_st(c, i, lin + XH_XSTATE_BV, 8, (bv & ~rfbm) | (rfbm & used));
 	NEXT(i);
 }
@@ -168,17 +179,25 @@ HANDLER(xsaveopt) { return save_standard(c, i, true); }
 static const struct insn *save_compact(struct cpu *c, const struct insn *i, bool supervisor)
 {
 	uint64_t rfbm = edx_eax(c) & (supervisor ? c->xcr0 | c->xss : c->xcr0), used;
-	uint64_t lin = xs_lin(c, i, xsave_size(rfbm), true, supervisor);
+	uint64_t lin = xs_lin(c, i, xsave_size_compact(rfbm), true, supervisor);
 	sync_mxcsr(c);
-	mmu_probe_w(c, i, lin, xsave_size(rfbm));
-	used = rfbm & xinuse(&c->fpu, xmm_count(c));
-	store_components(c, i, lin, used, used & XCR0_SSE);
+	mmu_probe_w(c, i, lin, xsave_size_compact(rfbm));
+	used = rfbm & xinuse(c, xmm_count(c));
+	store_components(c, i, lin, used, used & XCR0_SSE, pkru_at(rfbm));
 	mem_st(c, i, lin + XH_XSTATE_BV, 8, used);
 	mem_st(c, i, lin + XH_XCOMP_BV, 8, rfbm | XCOMP_COMPACT);
 	NEXT(i);
 }
 HANDLER(xsavec) { return save_compact(c, i, false); }
 HANDLER(xsaves) { return save_compact(c, i, true); }
+
+static void set_pkru(struct cpu *c, uint32_t v)
+{
+	uint32_t old = c->pkru;
+	c->pkru = v;
+	if (v != old)
+		mmu_pkru_written(c, old);
+}
 
 /* SDM 1 13.8, 13.12 */
 static const struct insn *restore(struct cpu *c, const struct insn *i, bool supervisor)
@@ -188,6 +207,7 @@ static const struct insn *restore(struct cpu *c, const struct insn *i, bool supe
 	uint8_t img[XSAVE_BASE + XSAVE_AVX];
 	uint32_t mxcsr = MXCSR_INIT;
 	unsigned regs = xmm_count(c);
+	uint32_t pkru = 0;
 	bool set_mxcsr;
 
 	mmu_ldn(c, i, lin, img, XSAVE_BASE);
@@ -212,6 +232,8 @@ static const struct insn *restore(struct cpu *c, const struct insn *i, bool supe
 		raise_gp(c, i, 0);
 	if (rfbm & bv & XCR0_AVX)
 		mmu_ldn(c, i, lin + XSAVE_BASE, img + XSAVE_BASE, regs * 16);
+	if (rfbm & bv & XCR0_PKRU)
+		pkru = (uint32_t)mem_ld(c, i, lin + (comp & XCOMP_COMPACT ? pkru_at(comp) : XH_PKRU), 4);
 
 	if (rfbm & bv & XCR0_X87)
 		fx_get_x87(&c->fpu, img, i->flags & IF_REXW);
@@ -227,6 +249,8 @@ static const struct insn *restore(struct cpu *c, const struct insn *i, bool supe
 		fpu_init_ymm(&c->fpu, regs);
 	if (set_mxcsr)
 		load_mxcsr(c, mxcsr);
+	if (rfbm & XCR0_PKRU)
+		set_pkru(c, pkru);
 	NEXT(i);
 }
 HANDLER(xrstor) { return restore(c, i, false); }
@@ -241,7 +265,7 @@ HANDLER(xgetbv)
 	sync_mxcsr(c);
 	switch ((uint32_t)c->gpr[RCX]) {
 	case 0: v = c->xcr0; break;
-	case 1: v = c->xcr0 & xinuse(&c->fpu, xmm_count(c)); break;
+	case 1: v = c->xcr0 & xinuse(c, xmm_count(c)); break;
 	default: raise_gp(c, i, 0);
 	}
 	c->gpr[RAX] = (uint32_t)v;
@@ -261,6 +285,28 @@ HANDLER(xsetbv)
 	END(c, i);
 }
 
+/* --- PKRU: SDM 2, RDPKRU, WRPKRU --- */
+static void pkru_check(struct cpu *c, const struct insn *i, bool write)
+{
+	if (!(c->cr4 & CR4_PKE))
+		raise_ud(c, i);
+	if ((uint32_t)c->gpr[RCX] || (write && (uint32_t)c->gpr[RDX]))
+		raise_gp(c, i, 0);
+}
+HANDLER(rdpkru)
+{
+	pkru_check(c, i, false);
+	c->gpr[RAX] = c->pkru;
+	c->gpr[RDX] = 0;
+	NEXT(i);
+}
+HANDLER(wrpkru)
+{
+	pkru_check(c, i, true);
+	set_pkru(c, (uint32_t)c->gpr[RAX]);
+	END(c, i);
+}
+
 void fp_cpuid_xsave(const struct cpu *c, uint32_t sub, uint32_t regs[4])
 {
 	uint64_t legal = fp_xcr0_supported(c);
@@ -277,7 +323,13 @@ void fp_cpuid_xsave(const struct cpu *c, uint32_t sub, uint32_t regs[4])
 	case 1: /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES; size for XCR0 | IA32_XSS; legal XSS */
 		regs[0] = (uint32_t)((c->features >> F_XSAVEOPT & 1) | (c->features >> F_XSAVEC & 1) * 6 |
 		                     (c->features >> F_XSAVES & 1) << 3);
-		regs[1] = regs[0] & 10 ? xsave_size(c->xcr0 | c->xss) : 0;
+		regs[1] = regs[0] & 10 ? xsave_size_compact(c->xcr0 | c->xss) : 0;
+		break;
+	case 9:
+		if (legal & XCR0_PKRU) {
+			regs[0] = XSAVE_PKRU;
+			regs[1] = XH_PKRU;
+		}
 		break;
 	case 2: /* AVX: size, offset */
 		if (legal & XCR0_AVX) {
@@ -301,6 +353,8 @@ BIND(xrstor)
 BIND(xrstors)
 BIND(xgetbv)
 BIND(xsetbv)
+BIND(rdpkru)
+BIND(wrpkru)
 
 const struct op_bind fp_state_ops[] = {
 	{ OP_LDMXCSR, bind_ldmxcsr },
@@ -317,5 +371,7 @@ const struct op_bind fp_state_ops[] = {
 	{ OP_XRSTORS, bind_xrstors },
 	{ OP_XGETBV, bind_xgetbv },
 	{ OP_XSETBV, bind_xsetbv },
+	{ OP_RDPKRU, bind_rdpkru },
+	{ OP_WRPKRU, bind_wrpkru },
 	{ OP_INVALID, NULL },
 };

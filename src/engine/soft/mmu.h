@@ -174,6 +174,7 @@ void mmu_flush_all(struct cpu *);           /* CR0/CR4/EFER changes, everything 
 void mmu_cr3_written(struct cpu *, uint64_t old, bool noflush); /* c->cr3 holds the new value, bit 63 removed */
 void mmu_invlpg(struct cpu *, uint64_t lin);
 void mmu_invpcid(struct cpu *, unsigned type, uint64_t pcid, uint64_t lin);
+void mmu_pkru_written(struct cpu *, uint32_t old); /* c->pkru holds the new value */
 void mmu_select_bank(struct cpu *);         /* CPL, AC, AM, DR7 changed: sets c->tlb (cpu_mode_changed calls it) */
 
 /* Walks without side effects for a debugger or a dump: gpa or -EFAULT */

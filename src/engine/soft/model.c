@@ -22,7 +22,7 @@
 	(V2 | BIT(F_AVX) | BIT(F_AVX2) | BIT(F_FMA) | BIT(F_F16C) | BIT(F_BMI1) | BIT(F_BMI2) | BIT(F_LZCNT) | \
 	 BIT(F_MOVBE) | BIT(F_XSAVE) | BIT(F_XSAVEOPT) | BIT(F_XSAVEC) | BIT(F_XSAVES) | BIT(F_AES) | BIT(F_PCLMUL) | \
 	 BIT(F_SHA) | BIT(F_ADX) | BIT(F_RDRAND) | BIT(F_RDSEED) | BIT(F_FSGSBASE) | BIT(F_INVPCID) | BIT(F_CLFLUSHOPT) | \
-	 BIT(F_CLWB) | BIT(F_SMEP) | BIT(F_SMAP) | BIT(F_UMIP) | BIT(F_ERMS) | BIT(F_FSRM) | BIT(F_RDPID))
+	 BIT(F_CLWB) | BIT(F_SMEP) | BIT(F_SMAP) | BIT(F_UMIP) | BIT(F_ERMS) | BIT(F_FSRM) | BIT(F_RDPID) | BIT(F_PKU))
 #define MAX (V3 | BIT(F_VAES) | BIT(F_VPCLMUL))
 
 /* What needs units of the host; the rest is ours alone */
@@ -45,7 +45,7 @@ static const struct name {
 	{ "rdrand", F_RDRAND, F_BASE }, { "rdseed", F_RDSEED, F_BASE }, { "fsgsbase", F_FSGSBASE, F_BASE },
 	{ "invpcid", F_INVPCID, F_PCID }, { "pcid", F_PCID, F_BASE }, { "clflushopt", F_CLFLUSHOPT, F_BASE },
 	{ "clwb", F_CLWB, F_BASE }, { "rdtscp", F_RDTSCP, F_BASE }, { "rdpid", F_RDPID, F_BASE }, { "smep", F_SMEP, F_BASE },
-	{ "smap", F_SMAP, F_BASE }, { "umip", F_UMIP, F_BASE }, { "erms", F_ERMS, F_BASE }, { "fsrm", F_FSRM, F_BASE },
+	{ "smap", F_SMAP, F_BASE }, { "umip", F_UMIP, F_BASE }, { "pku", F_PKU, F_XSAVE }, { "erms", F_ERMS, F_BASE }, { "fsrm", F_FSRM, F_BASE },
 	{ "prefetchw", F_3DNOWPREFETCH, F_BASE },
 };
 

@@ -7,7 +7,7 @@
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 /* What translations depend on */
 #define CR0_PAGING (CR0_PG | CR0_WP | CR0_PE)
-#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
+#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
 #define CR3_NOFLUSH (1ull << 63)
 
 /* PDPTEs: bits 2:1, 8:5 and those above the physical address are reserved (SDM 3A 4.4.1) */

@@ -75,8 +75,20 @@ void mmu_select_bank(struct cpu *c)
 	block_context_changed(c);
 }
 
+void mmu_pkru_written(struct cpu *c, uint32_t old)
+{
+	uint32_t changed = old ^ c->pkru;
+	bool used = false;
+
+	for (unsigned key = 0; key < 16; key++)
+		used |= (changed >> 2 * key & 3) && (c->mmu->keys >> key & 1);
+	if (used && (c->cr4 & CR4_PKE))
+		mmu_flush_all(c);
+}
+
 void mmu_flush_all(struct cpu *c)
 {
+	c->mmu->keys = 0;
 	for (unsigned n = 0; n < TLB_SETS; n++)
 		set_clear(c, &c->mmu->set[n]);
 	tlb_cur(c)->cr3 = c->cr3;
@@ -231,6 +243,7 @@ static void enter(struct cpu *c, struct tlb_bank *k, uint64_t lin, enum access a
 		k->x[n & (TLB_XSIZE - 1)] = (struct tlb_entry){ page, gpa - page };
 		return;
 	}
+	c->mmu->keys |= (uint16_t)(1u << w->key);
 	uint64_t delta = (uint64_t)(uintptr_t)host - page;
 	if (a == ACC_R || walk_allowed(c, w, ACC_R, v))
 		k->t.r[n] = (struct tlb_entry){ page, delta };

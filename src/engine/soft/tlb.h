@@ -42,6 +42,7 @@ struct tlb_state {
 	unsigned cur;
 	uint64_t uses;
 	uint32_t gens;
+	uint16_t keys; /* protection keys of pages in data arrays, since they were all cleared; bit 0 may stand for none */
 	bool watch; /* every access takes the slow path: alignment checks or data breakpoints are on */
 };
 

@@ -13,6 +13,7 @@
 #define PTE_PS (1ull << 7)
 #define PTE_G (1ull << 8)
 #define PTE_NX (1ull << 63)
+#define PTE_KEY_SHIFT 59
 #define PTE_ADDR 0x000ffffffffff000ull
 
 /* Bits [51:width] of a physical address are reserved (SDM 3A 4.4.4, 4.5.4) */
@@ -68,6 +69,7 @@ static int walk_tables(struct cpu *c, uint64_t lin, struct way *way, struct walk
 
 	way->n = 0;
 	w->global = false;
+	w->key = 0;
 	if (!(c->cr0 & CR0_PG)) {
 		*w = (struct walk){ .gpa = lin, .shift = 12, .user = true, .write = true, .exec = true, .dirty = true };
 		return -1;
@@ -130,7 +132,18 @@ static int walk_tables(struct cpu *c, uint64_t lin, struct way *way, struct walk
 	w->exec = !nx;
 	w->dirty = e & PTE_D;
 	w->global = (e & PTE_G) && (c->cr4 & CR4_PGE);
+	w->key = (c->cr4 & CR4_PKE) && (c->efer & EFER_LMA) ? e >> PTE_KEY_SHIFT & 15 : 0;
 	return -1;
+}
+
+/* Protection keys (SDM 3A 4.6.2): data in user pages, whoever asks */
+static bool key_allows(const struct cpu *c, const struct walk *w, enum access a, struct view v)
+{
+	unsigned rights = c->pkru >> 2 * w->key & 3;
+
+	if (!rights || a == ACC_X || !w->user || !(c->cr4 & CR4_PKE) || !(c->efer & EFER_LMA))
+		return true;
+	return !(rights & 1) && !(a == ACC_W && (v.user || (c->cr0 & CR0_WP)));
 }
 
 bool walk_allowed(const struct cpu *c, const struct walk *w, enum access a, struct view v)
@@ -144,6 +157,8 @@ bool walk_allowed(const struct cpu *c, const struct walk *w, enum access a, stru
 		if (a == ACC_X ? (c->cr4 & CR4_SMEP) != 0 : (c->cr4 & CR4_SMAP) && !v.smap_off)
 			return false;
 	}
+	if (!key_allows(c, w, a, v))
+		return false;
 	if (a == ACC_W)
 		return w->write || (!v.user && !(c->cr0 & CR0_WP));
 	return a != ACC_X || w->exec;
@@ -157,7 +172,7 @@ int walk_page(struct cpu *c, uint64_t lin, enum access a, struct view v, struct 
 	for (;;) {
 		err = walk_tables(c, lin, &way, w);
 		if (err < 0 && !walk_allowed(c, w, a, v))
-			err = PF_P;
+			err = PF_P | (key_allows(c, w, a, v) ? 0 : PF_PK);
 		if (err >= 0)
 			break;
 		bool stable = true;

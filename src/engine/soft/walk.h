@@ -16,6 +16,7 @@ struct walk {
 	uint64_t gpa;
 	uint8_t shift;  /* of the page: 12, 21, 22, 30 */
 	bool user, write, exec, dirty, global; /* rights over all levels; D and G of the leaf */
+	uint8_t key;    /* protection key, 0 unless CR4.PKE */
 };
 
 /* Walks lin for access a. On success fills *w, sets A (and D for writes) in the tables and returns -1;

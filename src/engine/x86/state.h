@@ -137,6 +137,7 @@ enum { EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, 
 #define PF_U 4u
 #define PF_RSVD 8u
 #define PF_I 16u
+#define PF_PK 32u
 
 /* Fills *s with the state after RESET (SDM 3A 9.1.1): real mode at F000:FFF0. */
 void x86_state_reset(struct x86_state *s);
