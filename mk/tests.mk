@@ -41,6 +41,7 @@ fuzz:
 
 bench: all
 	@tests/bench/boot.py
+	@tests/bench/disk.py
 
 kernels:
 	@$(MAKE) -s -C tests/kernels x86_64

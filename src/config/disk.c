@@ -80,17 +80,23 @@ static int parse_part(struct config_disk *d, char *part, const char *text, struc
 	if (value)
 		*value++ = 0;
 	if (value && !strcmp(part, "format"))
-		return parse_format(d, value) >= 0 ? 0 :
-			err_set(e, -ERANGE, "--disk %s: format '%s' is none of raw, qcow2", text, value);
+		return parse_format(d, value) >= 0
+			       ? 0
+			       : err_set(e, -ERANGE, "--disk %s: format '%s' is none of raw, qcow2", text, value);
 	if (value && !strcmp(part, "cache"))
-		return parse_cache(d, value) >= 0 ? 0 :
-			err_set(e, -ERANGE, "--disk %s: cache '%s' is none of writeback, none, unsafe", text, value);
+		return parse_cache(d, value) >= 0
+			       ? 0
+			       : err_set(e, -ERANGE, "--disk %s: cache '%s' is none of writeback, none, unsafe", text,
+					 value);
 	if (value && !strcmp(part, "serial"))
-		return parse_serial(d, value) >= 0 ? 0 :
-			err_set(e, -ERANGE, "--disk %s: the serial has to be 1 to %d printable characters", text,
-				CONFIG_DISK_SERIAL_MAX);
-	return err_set(e, -ERANGE, "--disk %s: '%s' is none of ro, ephemeral, format=, cache=, serial= (a comma in a path is "
-		       "written twice)", text, part);
+		return parse_serial(d, value) >= 0
+			       ? 0
+			       : err_set(e, -ERANGE, "--disk %s: the serial has to be 1 to %d printable characters",
+					 text, CONFIG_DISK_SERIAL_MAX);
+	return err_set(e, -ERANGE,
+		       "--disk %s: '%s' is none of ro, ephemeral, format=, cache=, serial= (a comma in a path is "
+		       "written twice)",
+		       text, part);
 }
 
 int config_disk_parse(const char *text, struct config_disk *out, struct err *e)
@@ -106,7 +112,8 @@ int config_disk_parse(const char *text, struct config_disk *out, struct err *e)
 		return err_set(e, -ERANGE, "--disk '%s' names no file", text);
 	while (rest && !r) {
 		r = next_part(&rest, part, sizeof(part));
-		r = r < 0 ? err_set(e, -ERANGE, "--disk %s: a part of it is too long", text) : parse_part(&d, part, text, e);
+		r = r < 0 ? err_set(e, -ERANGE, "--disk %s: a part of it is too long", text)
+			  : parse_part(&d, part, text, e);
 	}
 	if (!r)
 		*out = d;

@@ -6,7 +6,7 @@
 
 struct err;
 
-#define CONFIG_DISK_PATH_MAX 4096
+#define CONFIG_DISK_PATH_MAX   4096
 #define CONFIG_DISK_SERIAL_MAX 20
 
 /* Indices of the names that the option takes */

@@ -15,8 +15,11 @@ static int add_disk(struct machine *m, const struct config_disk *d, struct err *
 	static const enum block_format formats[] = { BLOCK_PROBE, BLOCK_RAW, BLOCK_QCOW2 };
 	static const enum block_cache caches[] = { BLOCK_CACHE_WRITEBACK, BLOCK_CACHE_NONE, BLOCK_CACHE_UNSAFE };
 	struct block_options o = {
-		.path = d->path, .format = formats[d->format], .cache = caches[d->cache],
-		.readonly = d->readonly, .ephemeral = d->ephemeral,
+		.path = d->path,
+		.format = formats[d->format],
+		.cache = caches[d->cache],
+		.readonly = d->readonly,
+		.ephemeral = d->ephemeral,
 	};
 	struct virtio_blk_config cfg = {
 		.serial = d->serial[0] ? d->serial : NULL,

@@ -18,10 +18,10 @@
 #include "dev/devstate.h"
 #include "host/block/block.h"
 
-#define SECTOR 512u
+#define SECTOR     512u
 #define HEADER_LEN 16u
 #define QUEUE_SIZE 256u
-#define SEG_MAX (QUEUE_SIZE - 2) /* header and status take one each */
+#define SEG_MAX    (QUEUE_SIZE - 2) /* header and status take one each */
 
 /* Features (5.2.3) */
 #define F_SEG_MAX      (1ull << 2)
@@ -40,29 +40,39 @@ enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
 /* Configuration (5.2.4) */
 enum {
-	CFG_CAPACITY = 0, CFG_SEG_MAX = 12, CFG_BLK_SIZE = 20, CFG_PHYSICAL_EXP = 24, CFG_MIN_IO = 26,
-	CFG_WRITEBACK = 32, CFG_QUEUES = 34, CFG_MAX_DISCARD_SECTORS = 36, CFG_MAX_DISCARD_SEG = 40,
-	CFG_DISCARD_ALIGN = 44, CFG_MAX_ZEROES_SECTORS = 48, CFG_MAX_ZEROES_SEG = 52, CFG_ZEROES_MAY_UNMAP = 56,
+	CFG_CAPACITY = 0,
+	CFG_SEG_MAX = 12,
+	CFG_BLK_SIZE = 20,
+	CFG_PHYSICAL_EXP = 24,
+	CFG_MIN_IO = 26,
+	CFG_WRITEBACK = 32,
+	CFG_QUEUES = 34,
+	CFG_MAX_DISCARD_SECTORS = 36,
+	CFG_MAX_DISCARD_SEG = 40,
+	CFG_DISCARD_ALIGN = 44,
+	CFG_MAX_ZEROES_SECTORS = 48,
+	CFG_MAX_ZEROES_SEG = 52,
+	CFG_ZEROES_MAY_UNMAP = 56,
 	CFG_LEN = 60,
 };
 
 /* A range of DISCARD and WRITE_ZEROES: sector 8 | sectors 4 | flags 4 */
-#define RANGE_LEN 16u
-#define RANGE_UNMAP 1u
-#define RANGES_MAX 16u
+#define RANGE_LEN         16u
+#define RANGE_UNMAP       1u
+#define RANGES_MAX        16u
 #define RANGE_SECTORS_MAX (1u << 21) /* 1 GiB: a request has to end in time */
 
 struct blk;
 
 /* A request on its way */
 struct blk_req {
-	struct blk_req *next;      /* in the list of unused ones */
+	struct blk_req *next; /* in the list of unused ones */
 	struct blk *blk;
 	struct virtq *queue;
 	struct vq_chain chain;
 	struct block_req io;
 	struct iovec data[VQ_SEGS_MAX]; /* the chain's without header and status */
-	unsigned range, nranges;   /* DISCARD, WRITE_ZEROES: the one under way */
+	unsigned range, nranges;        /* DISCARD, WRITE_ZEROES: the one under way */
 	uint8_t ranges[RANGES_MAX * RANGE_LEN];
 };
 
@@ -71,16 +81,16 @@ struct blk {
 	struct block *block;
 	unsigned nqueues;
 	char serial[VIRTIO_BLK_SERIAL_MAX];
-	uint8_t config[CFG_LEN];       /* constant but for the byte at CFG_WRITEBACK, see writeback */
-	_Atomic bool writeback;        /* the driver may change it (5.2.5.1) */
-	_Atomic uint64_t features;     /* negotiated */
+	uint8_t config[CFG_LEN];   /* constant but for the byte at CFG_WRITEBACK, see writeback */
+	_Atomic bool writeback;    /* the driver may change it (5.2.5.1) */
+	_Atomic uint64_t features; /* negotiated */
 
-	pthread_mutex_t lock;          /* guards what follows; a leaf */
+	pthread_mutex_t lock; /* guards what follows; a leaf */
 	struct blk_req *unused;
 	unsigned inflight;
-	bool resetting;                /* the last one done ends a reset */
+	bool resetting; /* the last one done ends a reset */
 
-	struct blk_req *reqs;          /* as many as fit into the queues */
+	struct blk_req *reqs; /* as many as fit into the queues */
 };
 
 /* The device whose queue this thread is emptying: what is done meanwhile is told to the driver at the end */
@@ -255,27 +265,16 @@ static void start(struct blk *b, struct blk_req *q, const uint8_t *header)
 	q->io = (struct block_req){ .done = on_done, .ctx = q };
 	q->range = q->nranges = 0;
 	switch (le32_load(header)) {
-	case T_IN:
-		status = start_data(q, sector, false);
-		break;
-	case T_OUT:
-		status = start_data(q, sector, true);
-		break;
-	case T_FLUSH:
-		q->io.op = BLOCK_FLUSH;
-		break;
-	case T_DISCARD:
-		status = start_ranges(q, false);
-		break;
-	case T_WRITE_ZEROES:
-		status = start_ranges(q, true);
-		break;
+	case T_IN: status = start_data(q, sector, false); break;
+	case T_OUT: status = start_data(q, sector, true); break;
+	case T_FLUSH: q->io.op = BLOCK_FLUSH; break;
+	case T_DISCARD: status = start_ranges(q, false); break;
+	case T_WRITE_ZEROES: status = start_ranges(q, true); break;
 	case T_GET_ID:
 		get_id(q);
 		submit = false;
 		break;
-	default:
-		status = S_UNSUPP;
+	default: status = S_UNSUPP;
 	}
 	if (status == S_OK && submit)
 		block_submit(b->block, &q->io);
@@ -401,10 +400,19 @@ static int blk_load(void *dev, const void *buf, size_t len)
 }
 
 static const struct virtio_ops blk_ops = {
-	.name = "virtio-blk", .id = VIRTIO_ID_BLOCK, .pci_class = 0x010000,
-	.attach = blk_attach, .start = blk_start, .queue = blk_queue, .reset = blk_reset, .drain = blk_drain,
-	.config_read = blk_config_read, .config_write = blk_config_write, .destroy = blk_destroy,
-	.save = blk_save, .load = blk_load,
+	.name = "virtio-blk",
+	.id = VIRTIO_ID_BLOCK,
+	.pci_class = 0x010000,
+	.attach = blk_attach,
+	.start = blk_start,
+	.queue = blk_queue,
+	.reset = blk_reset,
+	.drain = blk_drain,
+	.config_read = blk_config_read,
+	.config_write = blk_config_write,
+	.destroy = blk_destroy,
+	.save = blk_save,
+	.load = blk_load,
 };
 
 static void fill_config(struct blk *b)
@@ -453,7 +461,11 @@ int virtio_blk_create(const struct virtio_blk_config *cfg, struct virtio_model *
 	features |= block_readonly(b->block) ? F_RO : F_DISCARD | F_WRITE_ZEROES;
 	if (cfg->nqueues > 1)
 		features |= F_MQ;
-	*out = (struct virtio_model){ .ops = &blk_ops, .dev = b, .features = features, .config_len = CFG_LEN,
-				      .nqueues = cfg->nqueues, .queue_size = QUEUE_SIZE };
+	*out = (struct virtio_model){ .ops = &blk_ops,
+				      .dev = b,
+				      .features = features,
+				      .config_len = CFG_LEN,
+				      .nqueues = cfg->nqueues,
+				      .queue_size = QUEUE_SIZE };
 	return 0;
 }

@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-#define FILE_MAX (256u << 10)
+#define FILE_MAX    (256u << 10)
 #define REQUEST_MAX (128u << 10)
 
 static void one(struct image *img, const uint8_t *p, uint8_t *buf)
@@ -23,10 +23,10 @@ static void one(struct image *img, const uint8_t *p, uint8_t *buf)
 	if (n > size - off)
 		n = size - off;
 	switch (p[0] & 7) {
-	case 0: case 1:
-		(void)!image_read_buf(img, off, buf, n);
-		return;
-	case 2: case 3:
+	case 0:
+	case 1: (void)!image_read_buf(img, off, buf, n); return;
+	case 2:
+	case 3:
 		if (!img->readonly)
 			(void)!image_write_buf(img, off, buf, n);
 		return;

@@ -159,7 +159,9 @@ static inline int request(struct block *b, enum block_op op, uint64_t off, void 
 	/* in up to three pieces, so that lists are exercised */
 	struct iovec iov[3];
 	unsigned n = 0;
-	struct waited w = { .req = { .op = op, .off = off, .len = len, .unmap = unmap, .iov = iov, .done = waited_done } };
+	struct waited w = {
+		.req = { .op = op, .off = off, .len = len, .unmap = unmap, .iov = iov, .done = waited_done }
+	};
 
 	if (buf) {
 		uint64_t cut = len > 4096 ? (len / 3) & ~511ull : 0;

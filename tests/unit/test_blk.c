@@ -12,17 +12,17 @@
 #include "host/block/block.h"
 #include "virtio/blk.h"
 
-#define SIZE (1u << 20)
+#define SIZE    (1u << 20)
 #define SECTORS (SIZE / 512)
-#define HEADER FIX_BUF
-#define STATUS (FIX_BUF + 0x100)
-#define DATA (FIX_BUF + 0x1000)
-#define CONFIG 0x2000
+#define HEADER  FIX_BUF
+#define STATUS  (FIX_BUF + 0x100)
+#define DATA    (FIX_BUF + 0x1000)
+#define CONFIG  0x2000
 
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, ZEROES = 13 };
 enum { OK = 0, IOERR = 1, UNSUPP = 2, UNTOUCHED = 0xaa };
 #define F_FLUSH (1ull << 9)
-#define F_WCE (1ull << 11)
+#define F_WCE   (1ull << 11)
 
 static struct block *block;
 static char path[] = "/tmp/vibe-blk.XXXXXX";
@@ -89,7 +89,10 @@ static unsigned request_on(unsigned q, uint32_t type, uint64_t sector, uint32_t 
 	return status();
 }
 
-static unsigned request(uint32_t type, uint64_t sector, uint32_t len, bool in) { return request_on(0, type, sector, len, in); }
+static unsigned request(uint32_t type, uint64_t sector, uint32_t len, bool in)
+{
+	return request_on(0, type, sector, len, in);
+}
 
 static void fill(uint8_t byte, uint32_t len) { memset(mem_ptr(&mem, DATA, len), byte, len); }
 

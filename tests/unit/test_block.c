@@ -2,8 +2,8 @@
  * throw-away writes, ranges. */
 #include "unit/block_fixture.h"
 
-#include <sys/resource.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #define SIZE (2u << 20)
 
@@ -70,7 +70,8 @@ static void run_requests(const struct block_options *o, const uint8_t *start, un
 	if (!o->ephemeral) {
 		b = open_block(o);
 		for (uint64_t at = 0; at < size; at += 65536) {
-			assert_int_equal(request(b, BLOCK_READ, at, buf, size - at < 65536 ? size - at : 65536, false), 0);
+			assert_int_equal(request(b, BLOCK_READ, at, buf, size - at < 65536 ? size - at : 65536, false),
+					 0);
 			assert_memory_equal(buf, model + at, size - at < 65536 ? size - at : 65536);
 		}
 		block_close(b);
@@ -105,8 +106,10 @@ static void test_raw_direct(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
 		assert_int_equal(truncate(path, 0), 0);
 		assert_int_equal(truncate(path, SIZE), 0);
-		run_requests(&(struct block_options){ .path = path, .format = BLOCK_RAW, .cache = BLOCK_CACHE_NONE,
-			     .io = kinds[i] }, NULL, 500);
+		run_requests(
+			&(struct block_options){
+				.path = path, .format = BLOCK_RAW, .cache = BLOCK_CACHE_NONE, .io = kinds[i] },
+			NULL, 500);
 	}
 }
 
@@ -121,8 +124,11 @@ static void test_qcow2(void **state)
 		bool direct = fd >= 0;
 
 		close(fd);
-		run_requests(&(struct block_options){ .path = path, .io = kinds[i / 2],
-			     .cache = i & 1 && direct ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK }, NULL, 700);
+		run_requests(
+			&(struct block_options){ .path = path,
+						 .io = kinds[i / 2],
+						 .cache = i & 1 && direct ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK },
+			NULL, 700);
 	}
 }
 
@@ -139,7 +145,9 @@ static void test_ephemeral(void **state)
 	fill_random(data, size, &seed);
 	path = make_file(d, "base", data, size, size);
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
-		run_requests(&(struct block_options){ .path = path, .format = BLOCK_RAW, .ephemeral = true, .io = kinds[i] }, data, 1500);
+		run_requests(
+			&(struct block_options){ .path = path, .format = BLOCK_RAW, .ephemeral = true, .io = kinds[i] },
+			data, 1500);
 	fd = open(path, O_RDONLY);
 	assert_int_equal(read(fd, after, size), (ssize_t)size);
 	close(fd);
@@ -205,7 +213,11 @@ static void test_refused(void **state)
 static void test_circle_of_backing_images(void **state)
 {
 	struct dir *d = *state;
-	struct qcow2_make m = { .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4, .backing = "circle",
+	struct qcow2_make m = { .size = SIZE,
+				.version = 3,
+				.cluster_bits = 16,
+				.refcount_order = 4,
+				.backing = "circle",
 				.backing_format = "qcow2" };
 
 	refuses(&(struct block_options){ .path = make_qcow2(d, "circle", &m), .readonly = true }, -ELOOP, "circle");
@@ -233,7 +245,8 @@ static void test_locks(void **state)
 static void test_full_host(void **state)
 {
 	struct dir *d = *state;
-	const char *path = make_qcow2(d, "q", &(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 });
+	const char *path = make_qcow2(
+		d, "q", &(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 });
 	struct block *b = open_block(&(struct block_options){ .path = path });
 	struct rlimit old, small;
 	uint8_t *buf = calloc(1, SIZE);
@@ -284,8 +297,11 @@ static void test_parallel_writes(void **state)
 		_Atomic unsigned left = n;
 		struct block *b;
 
-		o.path = k < 2 ? make_qcow2(d, "q", &(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 }) :
-				 make_file(d, "r", "", 0, SIZE);
+		o.path = k < 2 ? make_qcow2(
+					 d, "q",
+					 &(struct qcow2_make){
+						 .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 })
+			       : make_file(d, "r", "", 0, SIZE);
 		o.ephemeral = k >= 2;
 		b = open_block(&o);
 		for (unsigned i = 0; i < n; i++) {
@@ -295,8 +311,13 @@ static void test_parallel_writes(void **state)
 			memset(m[i].buf, (int)(at % 251 + 1), 1536);
 			m[i].left = &left;
 			m[i].iov = (struct iovec){ .iov_base = m[i].buf, .iov_len = 1536 };
-			m[i].req = (struct block_req){ .op = BLOCK_WRITE, .off = at * 1536ull, .len = 1536, .iov = &m[i].iov, .niov = 1,
-						       .done = many_done, .ctx = &m[i] };
+			m[i].req = (struct block_req){ .op = BLOCK_WRITE,
+						       .off = at * 1536ull,
+						       .len = 1536,
+						       .iov = &m[i].iov,
+						       .niov = 1,
+						       .done = many_done,
+						       .ctx = &m[i] };
 			block_submit(b, &m[i].req);
 			if (i % 7 == 0)
 				block_commit(b);

@@ -17,7 +17,8 @@ static void check_range(struct pair *p, uint64_t off, uint64_t len)
 	assert_int_equal(image_read_buf(p->img, off, p->buf, len), 0);
 	for (uint64_t i = 0; i < len; i++) {
 		if (p->buf[i] != p->model[off + i])
-			fail_msg("byte %llu is %#x instead of %#x", (unsigned long long)(off + i), p->buf[i], p->model[off + i]);
+			fail_msg("byte %llu is %#x instead of %#x", (unsigned long long)(off + i), p->buf[i],
+				 p->model[off + i]);
 	}
 }
 
@@ -48,7 +49,10 @@ static int step(struct pair *p)
 	for (uint64_t i = off / 4096; p->touched && what < 6 && i <= (off + len - 1) / 4096; i++)
 		p->touched[i] = 1;
 	switch (what) {
-	case 0: case 1: case 2: case 3:
+	case 0:
+	case 1:
+	case 2:
+	case 3:
 		fill_random(p->buf, len, &p->seed);
 		r = image_write_buf(p->img, off, p->buf, len);
 		if (!r)
@@ -65,11 +69,8 @@ static int step(struct pair *p)
 		if (!r)
 			assert_int_equal(image_read_buf(p->img, off, p->model + off, len), 0);
 		break;
-	case 6:
-		r = p->img->ops->flush(p->img);
-		break;
-	default:
-		check_range(p, off, len);
+	case 6: r = p->img->ops->flush(p->img); break;
+	default: check_range(p, off, len);
 	}
 	return r;
 }
@@ -92,7 +93,9 @@ static void settle(struct pair *p)
 
 static struct pair pair_make(struct image *img, uint64_t size)
 {
-	struct pair p = { .img = img, .size = size, .seed = 88172645463325252ull, .model = calloc(1, size), .buf = malloc(1 << 20) };
+	struct pair p = {
+		.img = img, .size = size, .seed = 88172645463325252ull, .model = calloc(1, size), .buf = malloc(1 << 20)
+	};
 
 	return p;
 }
@@ -137,7 +140,8 @@ static void test_model_64k(void **state)
 static void test_model_small_clusters(void **state)
 {
 	/* many L2 tables, and a refcount table that has to grow */
-	run_model(&(struct qcow2_make){ .size = 3 * SIZE + 512, .version = 3, .cluster_bits = 9, .refcount_order = 4 }, 6000);
+	run_model(&(struct qcow2_make){ .size = 3 * SIZE + 512, .version = 3, .cluster_bits = 9, .refcount_order = 4 },
+		  6000);
 }
 
 static void test_model_wide_refcounts(void **state)
@@ -177,10 +181,20 @@ static void test_model_backing(void **state)
 
 		fill_random(raw, raw_size, &seed);
 		make_file(d, "base.raw", raw, raw_size, raw_size);
-		make_qcow2(d, "mid.qcow2", &(struct qcow2_make){ .size = SIZE / 2, .version = version, .cluster_bits = 12,
-			   .refcount_order = 4, .backing = "base.raw", .backing_format = "raw" });
-		o.path = make_qcow2(d, "top.qcow2", &(struct qcow2_make){ .size = SIZE, .version = version, .cluster_bits = 14,
-				    .refcount_order = 4, .backing = "mid.qcow2", .backing_format = "qcow2" });
+		make_qcow2(d, "mid.qcow2",
+			   &(struct qcow2_make){ .size = SIZE / 2,
+						 .version = version,
+						 .cluster_bits = 12,
+						 .refcount_order = 4,
+						 .backing = "base.raw",
+						 .backing_format = "raw" });
+		o.path = make_qcow2(d, "top.qcow2",
+				    &(struct qcow2_make){ .size = SIZE,
+							  .version = version,
+							  .cluster_bits = 14,
+							  .refcount_order = 4,
+							  .backing = "mid.qcow2",
+							  .backing_format = "qcow2" });
 		assert_int_equal(image_open(&o, 0, &guard, &img, &e), 0);
 		p = pair_make(img, SIZE);
 		memcpy(p.model, raw, raw_size);
@@ -207,7 +221,8 @@ static void test_write_errors(void **state)
 {
 	static const int errors[] = { -ENOSPC, -EIO };
 	size_t len;
-	uint8_t *data = qcow2_build(&(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 12, .refcount_order = 4 }, &len);
+	uint8_t *data = qcow2_build(
+		&(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 12, .refcount_order = 4 }, &len);
 	struct memfile *f = memfile_new(data, len);
 	struct pair p = pair_make(memfile_qcow2(f, false), SIZE);
 	unsigned failed = 0;
@@ -245,7 +260,8 @@ static void test_write_errors(void **state)
 static void test_flush_error_is_reported(void **state)
 {
 	size_t len;
-	uint8_t *data = qcow2_build(&(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 }, &len);
+	uint8_t *data = qcow2_build(
+		&(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 }, &len);
 	struct memfile *f = memfile_new(data, len);
 	struct pair p = pair_make(memfile_qcow2(f, false), SIZE);
 
@@ -285,7 +301,7 @@ static struct memfile *crashed(const struct memfile *f, const uint8_t *start, si
 }
 
 struct flushed {
-	size_t at;       /* writes when it was done */
+	size_t at; /* writes when it was done */
 	uint8_t *model;
 	uint8_t *touched; /* what changed after it */
 };
@@ -334,7 +350,8 @@ static void run_crashes(const struct qcow2_make *m, unsigned steps, bool host)
 				continue;
 			assert_int_equal(image_read_buf(img, off, buf, 4096), 0);
 			if (memcmp(buf, fl[last].model + off, 4096))
-				fail_msg("flushed data at %llu is gone after %zu of %zu writes", (unsigned long long)off, n, f->nlog);
+				fail_msg("flushed data at %llu is gone after %zu of %zu writes",
+					 (unsigned long long)off, n, f->nlog);
 		}
 		image_close(img);
 	}
@@ -349,14 +366,18 @@ static void run_crashes(const struct qcow2_make *m, unsigned steps, bool host)
 
 static void test_crash_of_process(void **state)
 {
-	run_crashes(&(struct qcow2_make){ .size = 1 << 20, .version = 3, .cluster_bits = 12, .refcount_order = 4 }, 150, false);
-	run_crashes(&(struct qcow2_make){ .size = 1 << 20, .version = 3, .cluster_bits = 9, .refcount_order = 4 }, 100, false);
+	run_crashes(&(struct qcow2_make){ .size = 1 << 20, .version = 3, .cluster_bits = 12, .refcount_order = 4 }, 150,
+		    false);
+	run_crashes(&(struct qcow2_make){ .size = 1 << 20, .version = 3, .cluster_bits = 9, .refcount_order = 4 }, 100,
+		    false);
 }
 
 static void test_crash_of_host(void **state)
 {
-	run_crashes(&(struct qcow2_make){ .size = 1 << 20, .version = 3, .cluster_bits = 12, .refcount_order = 4 }, 150, true);
-	run_crashes(&(struct qcow2_make){ .size = 1 << 20, .version = 3, .cluster_bits = 9, .refcount_order = 4 }, 100, true);
+	run_crashes(&(struct qcow2_make){ .size = 1 << 20, .version = 3, .cluster_bits = 12, .refcount_order = 4 }, 150,
+		    true);
+	run_crashes(&(struct qcow2_make){ .size = 1 << 20, .version = 3, .cluster_bits = 9, .refcount_order = 4 }, 100,
+		    true);
 }
 
 /* --- images that are refused --- */
@@ -364,7 +385,8 @@ static void test_crash_of_host(void **state)
 static void refused(void (*change)(uint8_t *), bool readonly, int code, const char *word)
 {
 	size_t len;
-	uint8_t *data = qcow2_build(&(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 }, &len);
+	uint8_t *data = qcow2_build(
+		&(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 }, &len);
 	struct block_options o = { .path = "x.qcow2", .readonly = readonly };
 	struct memfile *f;
 	struct image *img;
@@ -393,8 +415,17 @@ static void short_l1(uint8_t *d) { be32_store(d + 36, 0); }
 static void huge(uint8_t *d) { be64_store(d + 24, ~0ull); }
 static void l1_away(uint8_t *d) { be64_store(d + 40, 1ull << 50); }
 static void no_refcounts(uint8_t *d) { be32_store(d + 56, 0); }
-static void long_name(uint8_t *d) { be64_store(d + 8, 200); be32_store(d + 16, 5000); }
-static void network(uint8_t *d) { be64_store(d + 8, 200); be32_store(d + 16, 9); memcpy(d + 200, "nbd://h:1", 9); }
+static void long_name(uint8_t *d)
+{
+	be64_store(d + 8, 200);
+	be32_store(d + 16, 5000);
+}
+static void network(uint8_t *d)
+{
+	be64_store(d + 8, 200);
+	be32_store(d + 16, 9);
+	memcpy(d + 200, "nbd://h:1", 9);
+}
 static void version_4(uint8_t *d) { be32_store(d + 4, 4); }
 static void other_magic(uint8_t *d) { d[0] = 'X'; }
 
@@ -420,7 +451,8 @@ static void test_refused(void **state)
 static void test_dirty_image_is_repaired(void **state)
 {
 	size_t len;
-	uint8_t *data = qcow2_build(&(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 }, &len);
+	uint8_t *data = qcow2_build(
+		&(struct qcow2_make){ .size = SIZE, .version = 3, .cluster_bits = 16, .refcount_order = 4 }, &len);
 	struct memfile *f;
 	struct image *img;
 	uint8_t buf[512];

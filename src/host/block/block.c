@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "host/block/image.h"
 
-#define SECTOR 512u
+#define SECTOR      512u
 #define QCOW2_MAGIC "QFI\xfb"
 
 struct block {
@@ -77,8 +77,8 @@ static void finish(struct block_req *q, int result)
 	free(q->split);
 	q->split = NULL;
 	if (result < 0 && result != -EPERM)
-		log_limited(&b->errors, LOG_WARN, "disk '%s': %s of %llu bytes at %llu failed: %s", b->path, op_names[q->op],
-			    (unsigned long long)q->len, (unsigned long long)q->off, strerror(-result));
+		log_limited(&b->errors, LOG_WARN, "disk '%s': %s of %llu bytes at %llu failed: %s", b->path,
+			    op_names[q->op], (unsigned long long)q->len, (unsigned long long)q->off, strerror(-result));
 	q->done(q, result);
 	pthread_mutex_lock(&b->lock);
 	if (!--b->inflight)
@@ -93,21 +93,11 @@ static void on_worker(struct io_work *w)
 	int r = -EINVAL;
 
 	switch (q->op) {
-	case BLOCK_READ:
-		r = img->ops->read(img, q->iov, q->niov, q->off, q->len);
-		break;
-	case BLOCK_WRITE:
-		r = img->ops->write(img, q->iov, q->niov, q->off, q->len);
-		break;
-	case BLOCK_ZERO:
-		r = img->ops->zero(img, q->off, q->len, q->unmap);
-		break;
-	case BLOCK_DISCARD:
-		r = img->ops->discard(img, q->off, q->len);
-		break;
-	case BLOCK_FLUSH:
-		r = img->ops->flush(img);
-		break;
+	case BLOCK_READ: r = img->ops->read(img, q->iov, q->niov, q->off, q->len); break;
+	case BLOCK_WRITE: r = img->ops->write(img, q->iov, q->niov, q->off, q->len); break;
+	case BLOCK_ZERO: r = img->ops->zero(img, q->off, q->len, q->unmap); break;
+	case BLOCK_DISCARD: r = img->ops->discard(img, q->off, q->len); break;
+	case BLOCK_FLUSH: r = img->ops->flush(img); break;
 	}
 	if (!r && q->fua)
 		r = img->ops->flush(img);
@@ -167,8 +157,13 @@ static bool to_ring(struct block_req *q)
 			at += m.e[i].len;
 			continue;
 		}
-		*rw = (struct io_rw){ .op = q->op == BLOCK_READ ? IO_READV : IO_WRITEV, .fd = m.e[i].fd, .iov = q->iov,
-				      .niov = q->niov, .off = m.e[i].off, .done = extent_done, .ctx = q };
+		*rw = (struct io_rw){ .op = q->op == BLOCK_READ ? IO_READV : IO_WRITEV,
+				      .fd = m.e[i].fd,
+				      .iov = q->iov,
+				      .niov = q->niov,
+				      .off = m.e[i].off,
+				      .done = extent_done,
+				      .ctx = q };
 		if (m.n > 1) {
 			rw->iov = iov;
 			rw->niov = iov_slice(q->iov, q->niov, at, m.e[i].len, iov);
@@ -228,8 +223,10 @@ static int check(struct block *b, const struct block_req *q)
 	if (q->op != BLOCK_READ && b->img->readonly)
 		return -EROFS;
 	if (b->guard && would_change_format(q)) {
-		log_limited(&b->guarded, LOG_WARN, "disk '%s': the guest may not write a qcow2 header to a raw image whose "
-			    "format was not given: add format=raw to allow it", b->path);
+		log_limited(&b->guarded, LOG_WARN,
+			    "disk '%s': the guest may not write a qcow2 header to a raw image whose "
+			    "format was not given: add format=raw to allow it",
+			    b->path);
 		return -EPERM;
 	}
 	return 0;

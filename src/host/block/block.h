@@ -32,22 +32,22 @@ struct block_options {
 	enum block_format format; /* PROBE looks at the file's first bytes */
 	enum block_cache cache;
 	bool readonly;
-	bool ephemeral;           /* writes go to a nameless file and are forgotten at the end */
+	bool ephemeral; /* writes go to a nameless file and are forgotten at the end */
 	enum io_kind io;
 };
 
 enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_ZERO };
 
-#define BLOCK_EXTENTS_MAX 8  /* pieces of the host's files that one request may go to without a worker */
+#define BLOCK_EXTENTS_MAX 8 /* pieces of the host's files that one request may go to without a worker */
 
 /* One request. The caller owns it and leaves it alone from submit until done is called. */
 struct block_req {
 	enum block_op op;
-	uint64_t off, len;        /* bytes; the sum of the iovecs where there are some */
-	const struct iovec *iov;  /* READ, WRITE */
+	uint64_t off, len;       /* bytes; the sum of the iovecs where there are some */
+	const struct iovec *iov; /* READ, WRITE */
 	unsigned niov;
-	bool unmap;               /* ZERO: the space may be given back to the host */
-	bool fua;                 /* WRITE, ZERO: on stable storage before it is done */
+	bool unmap; /* ZERO: the space may be given back to the host */
+	bool fua;   /* WRITE, ZERO: on stable storage before it is done */
 
 	/* On any thread, with no lock held, perhaps before submit or commit has returned. @result: 0 or -errno;
 	 * -EINVAL: not within the disk; -EROFS. The request may be freed or submitted again here. */
@@ -78,10 +78,10 @@ void block_commit(struct block *);
 /* Waits until every request submitted is done */
 void block_drain(struct block *);
 
-uint64_t block_size(const struct block *);              /* bytes, a multiple of 512 */
+uint64_t block_size(const struct block *); /* bytes, a multiple of 512 */
 bool block_readonly(const struct block *);
-uint32_t block_granularity(const struct block *);       /* bytes: what the image allocates and frees at once */
-const char *block_format_name(const struct block *);    /* "raw", "qcow2" */
-const char *block_io_name(const struct block *);        /* "io_uring" or "threads" */
+uint32_t block_granularity(const struct block *);    /* bytes: what the image allocates and frees at once */
+const char *block_format_name(const struct block *); /* "raw", "qcow2" */
+const char *block_io_name(const struct block *);     /* "io_uring" or "threads" */
 
 #endif

@@ -41,10 +41,10 @@ struct image_ops {
 	 * place: true with *m and what it holds in req->hold. NULL: never known. */
 	bool (*map)(struct image *, bool write, uint64_t off, uint64_t len, struct mapping *m, struct block_req *req);
 	void (*unmap)(struct image *, struct block_req *req);
-	int (*flush_fd)(struct image *);      /* the file whose fdatasync is all that a flush does, or -1; may be NULL */
-	void (*flushed)(struct image *, int result); /* tells of that fdatasync's result */
+	int (*flush_fd)(struct image *); /* the file whose fdatasync is all that a flush does, or -1; may be NULL */
+	void (*flushed)(struct image *, int result);  /* tells of that fdatasync's result */
 	int (*resize)(struct image *, uint64_t size); /* files: 0 or -errno; NULL elsewhere */
-	void (*close)(struct image *);        /* frees it and what it stands upon */
+	void (*close)(struct image *);                /* frees it and what it stands upon */
 };
 
 struct image {

@@ -20,11 +20,11 @@
 #include "host/block/io.h"
 
 #define WORKERS_MAX 4
-#define RING_SIZE 256u
-#define BATCH 32u
+#define RING_SIZE   256u
+#define BATCH       32u
 
 struct io {
-	pthread_mutex_t lock;  /* guards the list, idle, quit */
+	pthread_mutex_t lock; /* guards the list, idle, quit */
 	pthread_cond_t more;
 	struct io_work *first, **last;
 	pthread_t workers[WORKERS_MAX];
@@ -36,7 +36,7 @@ struct io {
 	pthread_mutex_t ring_lock; /* guards the ring and the two counters; not held in callbacks */
 	struct io_uring ring;
 	unsigned inflight, queued;
-	int event;                 /* eventfd: completions */
+	int event; /* eventfd: completions */
 	_Atomic bool ring_quit;
 	pthread_t reaper;
 #endif
@@ -187,15 +187,9 @@ static void ring_destroy(struct io *io)
 static void prepare(struct io_uring_sqe *sqe, struct io_rw *op)
 {
 	switch (op->op) {
-	case IO_READV:
-		io_uring_prep_readv(sqe, op->fd, op->iov, op->niov, op->off);
-		break;
-	case IO_WRITEV:
-		io_uring_prep_writev(sqe, op->fd, op->iov, op->niov, op->off);
-		break;
-	case IO_FDATASYNC:
-		io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
-		break;
+	case IO_READV: io_uring_prep_readv(sqe, op->fd, op->iov, op->niov, op->off); break;
+	case IO_WRITEV: io_uring_prep_writev(sqe, op->fd, op->iov, op->niov, op->off); break;
+	case IO_FDATASYNC: io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC); break;
 	}
 	io_uring_sqe_set_data(sqe, op);
 }
@@ -246,9 +240,9 @@ void io_commit(struct io *io)
 }
 #else
 static int ring_create(struct io *io) { return -ENOSYS; }
-static void ring_destroy(struct io *io) { }
+static void ring_destroy(struct io *io) {}
 int io_rw_queue(struct io *io, struct io_rw *op) { return -EAGAIN; }
-void io_commit(struct io *io) { }
+void io_commit(struct io *io) {}
 #endif
 
 bool io_has_ring(const struct io *io) { return io->has_ring; }

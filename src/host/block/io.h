@@ -33,7 +33,7 @@ struct io_rw {
 };
 
 int io_create(enum io_kind, struct io **out, struct err *e); /* fails for IO_URING without a ring, or -ENOMEM */
-void io_destroy(struct io *); /* nothing is under way any more; accepts NULL */
+void io_destroy(struct io *);                                /* nothing is under way any more; accepts NULL */
 
 bool io_has_ring(const struct io *);
 

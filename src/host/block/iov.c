@@ -63,10 +63,7 @@ static void walk(const struct iovec *iov, unsigned n, uint64_t off, char *buf, u
 	}
 }
 
-void iov_zero(const struct iovec *iov, unsigned n, uint64_t off, uint64_t len)
-{
-	walk(iov, n, off, NULL, len, ZERO);
-}
+void iov_zero(const struct iovec *iov, unsigned n, uint64_t off, uint64_t len) { walk(iov, n, off, NULL, len, ZERO); }
 
 void iov_fill(const struct iovec *iov, unsigned n, uint64_t off, const void *buf, uint64_t len)
 {

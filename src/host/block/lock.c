@@ -17,7 +17,7 @@
 
 enum perm { PERM_READ, PERM_WRITE, PERM_RESIZE = 3 };
 
-#define USES 100
+#define USES   100
 #define DENIES 200
 
 #ifdef F_OFD_SETLK
@@ -57,8 +57,10 @@ int lock_file(int fd, bool write, const char *path, struct err *e)
 		return err_set(e, -EAGAIN, "disk '%s' is in use by another program that writes to it: end that first",
 			       path);
 	if (write && (others_hold(fd, DENIES + PERM_WRITE) || others_hold(fd, DENIES + PERM_RESIZE)))
-		return err_set(e, -EAGAIN, "disk '%s' is in use by another program: end that first, or attach it in both "
-			       "with ro", path);
+		return err_set(e, -EAGAIN,
+			       "disk '%s' is in use by another program: end that first, or attach it in both "
+			       "with ro",
+			       path);
 	return 0;
 }
 #else

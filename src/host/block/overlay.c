@@ -16,14 +16,14 @@
 #include "host/block/image.h"
 
 #define GRANULE 4096u
-#define WORD 64u
+#define WORD    64u
 
 struct overlay {
 	struct image img;
 	struct image *base;
 	int fd;
-	struct range_lock ranges;   /* exclusive: granules that change from the base to the file */
-	_Atomic uint64_t *here;     /* bit n: granule n is in the file */
+	struct range_lock ranges; /* exclusive: granules that change from the base to the file */
+	_Atomic uint64_t *here;   /* bit n: granule n is in the file */
 	size_t words;
 };
 
@@ -58,7 +58,8 @@ static int file_transfer(int fd, bool write, struct iovec *iov, unsigned n, uint
 	uint64_t at = 0;
 
 	while (at < len) {
-		ssize_t done = write ? pwritev(fd, iov, (int)n, (off_t)(off + at)) : preadv(fd, iov, (int)n, (off_t)(off + at));
+		ssize_t done = write ? pwritev(fd, iov, (int)n, (off_t)(off + at))
+				     : preadv(fd, iov, (int)n, (off_t)(off + at));
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -67,11 +68,13 @@ static int file_transfer(int fd, bool write, struct iovec *iov, unsigned n, uint
 		at += (uint64_t)done;
 		if (at == len)
 			break;
-		while ((size_t)done >= iov->iov_len) {
+		while (n && (size_t)done >= iov->iov_len) {
 			done -= (ssize_t)iov->iov_len;
 			iov++;
 			n--;
 		}
+		if (!n)
+			return -EIO;
 		iov->iov_base = (char *)iov->iov_base + done;
 		iov->iov_len -= (size_t)done;
 	}
@@ -93,8 +96,8 @@ static int overlay_read(struct image *img, const struct iovec *iov, unsigned nio
 
 		n = run_at(o, off + at, len - at, &here);
 		parts = iov_slice(iov, niov, at, n, part);
-		r = here ? file_transfer(o->fd, false, part, parts, off + at, n) :
-			   image_read_padded(o->base, part, parts, off + at, n);
+		r = here ? file_transfer(o->fd, false, part, parts, off + at, n)
+			 : image_read_padded(o->base, part, parts, off + at, n);
 	}
 	free(part);
 	return r;
@@ -215,7 +218,8 @@ static bool overlay_map(struct image *img, bool write, uint64_t off, uint64_t le
 	if (run_at(o, off, len, &here) != len || (write && !here))
 		return false;
 	if (!here)
-		return off + len <= o->base->size && o->base->ops->map && o->base->ops->map(o->base, false, off, len, m, req);
+		return off + len <= o->base->size && o->base->ops->map &&
+		       o->base->ops->map(o->base, false, off, len, m, req);
 	m->e[0] = (struct extent){ .fd = o->fd, .off = off, .len = len };
 	m->n = 1;
 	return true;
@@ -270,11 +274,14 @@ static int open_nameless(struct err *e)
 #endif
 	n = snprintf(name, sizeof(name), "%s/vibevmm.XXXXXX", dir);
 	if (n < 0 || (size_t)n >= sizeof(name))
-		return err_set(e, -ENAMETOOLONG, "the name of the directory for temporary files is too long: set TMPDIR");
+		return err_set(e, -ENAMETOOLONG,
+			       "the name of the directory for temporary files is too long: set TMPDIR");
 	fd = mkstemp(name);
 	if (fd < 0)
-		return err_set(e, -errno, "no file for throw-away writes can be made in '%s': %s; set TMPDIR to a directory "
-			       "that has room", dir, strerror(errno));
+		return err_set(e, -errno,
+			       "no file for throw-away writes can be made in '%s': %s; set TMPDIR to a directory "
+			       "that has room",
+			       dir, strerror(errno));
 	unlink(name);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return fd;
@@ -293,8 +300,10 @@ int overlay_open(struct image *base, struct image **out, struct err *e)
 	o->fd = open_nameless(e);
 	r = o->fd;
 	if (r >= 0) {
-		r = ftruncate(o->fd, (off_t)align_up(base->size, GRANULE)) < 0 ?
-			err_set(e, -errno, "the file for throw-away writes cannot be as large as the disk: %s", strerror(errno)) : 0;
+		r = ftruncate(o->fd, (off_t)align_up(base->size, GRANULE)) < 0
+			    ? err_set(e, -errno, "the file for throw-away writes cannot be as large as the disk: %s",
+				      strerror(errno))
+			    : 0;
 	}
 	if (!r) {
 		/* not malloc: pages of it that stay zero take no memory */

@@ -16,29 +16,57 @@
 #define HOST_BLOCK_QCOW2_H
 
 #include <endian.h>
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "host/block/image.h"
 
-static inline uint16_t be16_load(const void *p) { uint16_t v; memcpy(&v, p, 2); return be16toh(v); }
-static inline uint32_t be32_load(const void *p) { uint32_t v; memcpy(&v, p, 4); return be32toh(v); }
-static inline uint64_t be64_load(const void *p) { uint64_t v; memcpy(&v, p, 8); return be64toh(v); }
-static inline void be16_store(void *p, uint16_t v) { v = htobe16(v); memcpy(p, &v, 2); }
-static inline void be32_store(void *p, uint32_t v) { v = htobe32(v); memcpy(p, &v, 4); }
-static inline void be64_store(void *p, uint64_t v) { v = htobe64(v); memcpy(p, &v, 8); }
+static inline uint16_t be16_load(const void *p)
+{
+	uint16_t v;
+	memcpy(&v, p, 2);
+	return be16toh(v);
+}
+static inline uint32_t be32_load(const void *p)
+{
+	uint32_t v;
+	memcpy(&v, p, 4);
+	return be32toh(v);
+}
+static inline uint64_t be64_load(const void *p)
+{
+	uint64_t v;
+	memcpy(&v, p, 8);
+	return be64toh(v);
+}
+static inline void be16_store(void *p, uint16_t v)
+{
+	v = htobe16(v);
+	memcpy(p, &v, 2);
+}
+static inline void be32_store(void *p, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(p, &v, 4);
+}
+static inline void be64_store(void *p, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(p, &v, 8);
+}
 
 /* Bits of L1 and L2 entries */
 #define QCOW2_COPIED     (1ull << 63) /* its refcount is exactly 1: may be written in place */
 #define QCOW2_COMPRESSED (1ull << 62)
-#define QCOW2_ZERO       1ull         /* version 3: reads as zeroes whatever is allocated */
+#define QCOW2_ZERO       1ull /* version 3: reads as zeroes whatever is allocated */
 #define QCOW2_OFFSET     0x00fffffffffffe00ull
 
 /* Offsets of header fields that are rewritten */
-#define QCOW2_HDR_RT_OFFSET  48
-#define QCOW2_HDR_INCOMPAT   72
-#define QCOW2_HDR_AUTOCLEAR  88
+#define QCOW2_HDR_RT_OFFSET 48
+#define QCOW2_HDR_INCOMPAT  72
+#define QCOW2_HDR_AUTOCLEAR 88
 
 #define QCOW2_INCOMPAT_DIRTY    (1ull << 0)
 #define QCOW2_INCOMPAT_CORRUPT  (1ull << 1)
@@ -48,10 +76,10 @@ enum qcow2_compression { QCOW2_ZLIB, QCOW2_ZSTD };
 
 /* A table in memory: an L2 table or a refcount block, one cluster */
 struct qtable {
-	uint64_t off;              /* in the file; 0: not in use */
-	uint8_t *data;             /* big-endian as in the file */
+	uint64_t off;                /* in the file; 0: not in use */
+	uint8_t *data;               /* big-endian as in the file */
 	uint32_t dirty_lo, dirty_hi; /* bytes [lo, hi) differ from the file's; none: 0, 0 */
-	uint64_t used;             /* when */
+	uint64_t used;               /* when */
 };
 
 struct qcache {
@@ -65,39 +93,44 @@ struct qcow2 {
 	struct image *file, *backing;
 	char *path;
 	unsigned version, cluster_bits, l2_bits, refcount_order;
-	uint64_t cluster;          /* bytes */
-	unsigned compression;      /* enum qcow2_compression */
+	uint64_t cluster;     /* bytes */
+	unsigned compression; /* enum qcow2_compression */
 	struct range_lock ranges;
 
-	pthread_mutex_t lock;      /* guards all that follows */
+	pthread_mutex_t lock; /* guards all that follows */
 	uint64_t *l1;
-	uint32_t l1_size;          /* entries */
+	uint32_t l1_size; /* entries */
 	uint64_t l1_off;
-	uint8_t *l1_dirty;         /* a byte for each piece of QCOW2_PIECE bytes */
+	uint8_t *l1_dirty; /* a byte for each piece of QCOW2_PIECE bytes */
 	bool l1_is_dirty;
 	uint64_t *rt;
-	uint32_t rt_size;          /* entries: whole clusters */
+	uint32_t rt_size; /* entries: whole clusters */
 	uint64_t rt_off;
 	struct qcache l2s, blocks;
-	uint64_t free_hint;        /* no cluster below is free */
-	uint64_t clean_from;       /* bytes: the file holds nothing but zeroes from here */
-	uint64_t *freed;           /* cluster indices to count down once the tables are on the disk */
+	uint64_t free_hint;  /* no cluster below is free */
+	uint64_t clean_from; /* bytes: the file holds nothing but zeroes from here */
+	uint64_t *freed;     /* cluster indices to count down once the tables are on the disk */
 	size_t nfreed, freed_cap;
-	bool corrupt;              /* tables contradict each other: no more writes */
+	bool corrupt; /* tables contradict each other: no more writes */
 	struct log_limit log;
 
-	pthread_mutex_t zlock;     /* guards the last cluster that was unpacked; a leaf */
-	uint64_t zentry;           /* its L2 entry; 0: none */
+	pthread_mutex_t zlock; /* guards the last cluster that was unpacked; a leaf */
+	uint64_t zentry;       /* its L2 entry; 0: none */
 	uint8_t *zdata;
 };
 
 #define QCOW2_FREED_MAX 65536u /* freed clusters that may wait for a flush by the guest */
-#define QCOW2_PIECE(q) ((q)->cluster < 4096 ? (uint32_t)(q)->cluster : 4096u) /* tables are written in these */
+#define QCOW2_PIECE(q)  ((q)->cluster < 4096 ? (uint32_t)(q)->cluster : 4096u) /* tables are written in these */
 
 static inline struct qcow2 *qcow2_of(struct image *img) { return (struct qcow2 *)img; }
 
 /* The tables contradict each other: says so and returns -EIO. With q->lock held. */
-int qcow2_corrupt(struct qcow2 *q, const char *what, uint64_t value);
+void qcow2_note_corrupt(struct qcow2 *q, const char *what, uint64_t value);
+static inline int qcow2_corrupt(struct qcow2 *q, const char *what, uint64_t value)
+{
+	qcow2_note_corrupt(q, what, value);
+	return -EIO;
+}
 
 /* --- qcow2_cache.c; with q->lock held --- */
 
@@ -131,10 +164,10 @@ int qcow2_apply_freed(struct qcow2 *);
 enum qcow2_kind { QK_NONE, QK_ZERO, QK_DATA, QK_PACKED };
 struct qcow2_run {
 	enum qcow2_kind kind;
-	uint64_t entry;     /* the first one */
-	uint64_t host;      /* DATA, or a ZERO that has a cluster: where it is; else 0 */
-	bool inplace;       /* the cluster at host is ours alone */
-	uint64_t n;         /* clusters alike, one after another on the host as well */
+	uint64_t entry; /* the first one */
+	uint64_t host;  /* DATA, or a ZERO that has a cluster: where it is; else 0 */
+	bool inplace;   /* the cluster at host is ours alone */
+	uint64_t n;     /* clusters alike, one after another on the host as well */
 };
 
 static inline enum qcow2_kind qcow2_entry_kind(const struct qcow2 *q, uint64_t entry)
@@ -169,8 +202,8 @@ extern const struct image_ops qcow2_ops;
 /* --- qcow2_check.c --- */
 
 struct qcow2_findings {
-	uint64_t leaks;   /* clusters counted more often than they are used */
-	uint64_t errors;  /* counted less often, or wrong in another way */
+	uint64_t leaks;  /* clusters counted more often than they are used */
+	uint64_t errors; /* counted less often, or wrong in another way */
 };
 
 /* Compares the refcounts with what the tables use; @repair: makes them agree. With q->lock held or before

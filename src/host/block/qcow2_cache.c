@@ -169,10 +169,7 @@ static int write_l1(struct qcow2 *q)
 	return r;
 }
 
-bool qcow2_tables_dirty(const struct qcow2 *q)
-{
-	return q->l2s.ndirty || q->blocks.ndirty || q->l1_is_dirty;
-}
+bool qcow2_tables_dirty(const struct qcow2 *q) { return q->l2s.ndirty || q->blocks.ndirty || q->l1_is_dirty; }
 
 int qcow2_flush_tables(struct qcow2 *q)
 {

@@ -6,10 +6,10 @@
 #include "host/block/qcow2.h"
 
 #define SNAPSHOT_MAX 65536u
-#define COUNTS_MAX (1ull << 28) /* clusters: more than any image within the refcount table's limit needs */
+#define COUNTS_MAX   (1ull << 28) /* clusters: more than any image within the refcount table's limit needs */
 
 struct count {
-	uint16_t *n;      /* how often each cluster of the file is used */
+	uint16_t *n; /* how often each cluster of the file is used */
 	uint64_t total;
 	uint64_t errors;
 };
@@ -49,8 +49,7 @@ static int use_l2(struct qcow2 *q, struct count *c, uint64_t table)
 			else
 				use(q, c, e & QCOW2_OFFSET, q->cluster);
 			break;
-		case QK_NONE:
-			break;
+		case QK_NONE: break;
 		}
 	}
 	free(d);

@@ -33,20 +33,18 @@ static int lookup(struct qcow2 *q, uint64_t off, uint64_t len, struct qcow2_run 
 /* --- reading --- */
 
 /* What a run says of [off, off+len), which lies in it; the run's first cluster holds @first */
-static int read_run(struct qcow2 *q, const struct qcow2_run *run, uint64_t first, const struct iovec *iov, unsigned niov,
-		    uint64_t off, uint64_t len)
+static int read_run(struct qcow2 *q, const struct qcow2_run *run, uint64_t first, const struct iovec *iov,
+		    unsigned niov, uint64_t off, uint64_t len)
 {
 	switch (run->kind) {
 	case QK_NONE:
 		if (q->backing)
 			return image_read_padded(q->backing, iov, niov, off, len);
 		break;
-	case QK_ZERO:
-		break;
+	case QK_ZERO: break;
 	case QK_DATA:
 		return q->file->ops->read(q->file, iov, niov, run->host + (off - align_down(first, q->cluster)), len);
-	case QK_PACKED:
-		return qcow2_read_packed(q, run->entry, in_cluster(q, off), iov, niov, len);
+	case QK_PACKED: return qcow2_read_packed(q, run->entry, in_cluster(q, off), iov, niov, len);
 	}
 	iov_zero(iov, niov, 0, len);
 	return 0;
@@ -81,15 +79,16 @@ static int qcow2_read(struct image *img, const struct iovec *iov, unsigned niov,
 
 /* New clusters for a write, and what it leaves of the old ones at both ends */
 struct fill {
-	uint64_t host, n;     /* clusters */
-	bool fresh, reused;   /* they read as zeroes; they were there already */
-	uint64_t head, tail;  /* bytes before and after the data */
-	uint8_t *buf;         /* head, then tail */
+	uint64_t host, n;    /* clusters */
+	bool fresh, reused;  /* they read as zeroes; they were there already */
+	uint64_t head, tail; /* bytes before and after the data */
+	uint8_t *buf;        /* head, then tail */
 };
 
 static bool reads_zero(const struct qcow2 *q, const struct qcow2_run *run, uint64_t off)
 {
-	return run->kind == QK_ZERO || (run->kind == QK_NONE && (!q->backing || align_down(off, q->cluster) >= q->backing->size));
+	return run->kind == QK_ZERO ||
+	       (run->kind == QK_NONE && (!q->backing || align_down(off, q->cluster) >= q->backing->size));
 }
 
 static int fetch_ends(struct qcow2 *q, const struct qcow2_run *run, struct fill *f, uint64_t off, uint64_t len)
@@ -403,7 +402,8 @@ static void qcow2_unmap(struct image *img, struct block_req *req)
 	range_release(&q->ranges, &req->hold[1]);
 }
 
-static bool qcow2_map(struct image *img, bool write, uint64_t off, uint64_t len, struct mapping *m, struct block_req *req)
+static bool qcow2_map(struct image *img, bool write, uint64_t off, uint64_t len, struct mapping *m,
+		      struct block_req *req)
 {
 	struct qcow2 *q = qcow2_of(img);
 	bool ok = true;

@@ -4,12 +4,13 @@
 
 #include "host/block/qcow2.h"
 
-int qcow2_corrupt(struct qcow2 *q, const char *what, uint64_t value)
+void qcow2_note_corrupt(struct qcow2 *q, const char *what, uint64_t value)
 {
-	log_limited(&q->log, LOG_ERROR, "disk '%s' is damaged: %s 0x%llx; it takes no more writes, "
-		    "try qemu-img check -r all", q->path, what, (unsigned long long)value);
+	log_limited(&q->log, LOG_ERROR,
+		    "disk '%s' is damaged: %s 0x%llx; it takes no more writes, "
+		    "try qemu-img check -r all",
+		    q->path, what, (unsigned long long)value);
 	q->corrupt = true;
-	return -EIO;
 }
 
 /* Does a table or a data cluster lie where an entry says? */
@@ -99,7 +100,7 @@ static int new_l2(struct qcow2 *q, uint64_t l1i, struct qtable **out)
 	}
 	if (!r)
 		r = qcache_get(q, &q->l2s, off, true, &t);
-	if (r < 0) {
+	if (r) {
 		free(copy);
 		qcow2_unalloc(q, off, 1);
 		return r;
@@ -139,7 +140,7 @@ int qcow2_set_entry(struct qcow2 *q, uint64_t index, uint64_t entry)
 	struct qtable *t;
 	int r = qcow2_l2_for_write(q, index, &t);
 
-	if (r < 0)
+	if (r)
 		return r;
 	old = be64_load(t->data + 8 * i);
 	if (old == entry)

@@ -7,8 +7,8 @@
 #include "base/err.h"
 #include "host/block/qcow2.h"
 
-#define L1_BYTES_MAX (32u << 20)   /* as in QEMU: 2 TiB with clusters of 64 KiB is 32 KiB */
-#define NAME_MAX_LEN 1023u
+#define L1_BYTES_MAX      (32u << 20) /* as in QEMU: 2 TiB with clusters of 64 KiB is 32 KiB */
+#define NAME_MAX_LEN      1023u
 #define TABLE_CACHE_BYTES (8u << 20)
 #define BLOCK_CACHE_BYTES (2u << 20)
 
@@ -26,7 +26,7 @@ struct header {
 	uint8_t compression;
 	char backing[NAME_MAX_LEN + 1];
 	char backing_format[16];
-	char feature[48];          /* what the image calls the first feature that we do not know */
+	char feature[48]; /* what the image calls the first feature that we do not know */
 };
 
 /* Features that we know, dirty and corrupt ones included */
@@ -39,7 +39,7 @@ static int bad(const struct qcow2 *q, struct err *e, const char *what)
 
 static int parse_fixed(struct qcow2 *q, struct header *h, const uint8_t *d, struct err *e)
 {
-	if (memcmp(d, "QFI\xfb", 4))
+	if (memcmp(d, "QFI\xfb", 4) != 0)
 		return err_set(e, -EINVAL, "disk '%s' is not a qcow2 image: leave out format=qcow2", q->path);
 	q->version = be32_load(d + 4);
 	if (q->version != 2 && q->version != 3)
@@ -74,7 +74,8 @@ static int parse_fixed(struct qcow2 *q, struct header *h, const uint8_t *d, stru
 	if (q->refcount_order > 6)
 		return bad(q, e, "its refcounts are wider than 64 bits");
 	if (h->crypt)
-		return err_set(e, -ENOTSUP, "disk '%s' is encrypted, which is not offered: convert it with qemu-img convert",
+		return err_set(e, -ENOTSUP,
+			       "disk '%s' is encrypted, which is not offered: convert it with qemu-img convert",
 			       q->path);
 	return 0;
 }
@@ -122,12 +123,15 @@ static int check_features(struct qcow2 *q, const struct header *h, bool readonly
 	uint64_t unknown = h->incompat & ~(uint64_t)KNOWN_INCOMPAT;
 
 	if (unknown)
-		return err_set(e, -ENOTSUP, "disk '%s' needs the qcow2 feature '%s' (bit %d), which is not offered: convert it "
-			       "with qemu-img convert", q->path, h->feature[0] ? h->feature : "unknown",
-			       __builtin_ctzll(unknown));
+		return err_set(e, -ENOTSUP,
+			       "disk '%s' needs the qcow2 feature '%s' (bit %d), which is not offered: convert it "
+			       "with qemu-img convert",
+			       q->path, h->feature[0] ? h->feature : "unknown", __builtin_ctzll(unknown));
 	if ((h->incompat & QCOW2_INCOMPAT_CORRUPT) && !readonly)
-		return err_set(e, -EINVAL, "disk '%s' is marked as damaged: repair it with qemu-img check -r all, or attach it "
-			       "with ,ro", q->path);
+		return err_set(e, -EINVAL,
+			       "disk '%s' is marked as damaged: repair it with qemu-img check -r all, or attach it "
+			       "with ,ro",
+			       q->path);
 	if (h->incompat & QCOW2_INCOMPAT_COMPRESS) {
 		if (h->compression != QCOW2_ZSTD)
 			return err_set(e, -ENOTSUP, "disk '%s' is compressed in a way that is not known (%u)", q->path,
@@ -180,8 +184,9 @@ static int resolve(const struct qcow2 *q, const char *name, char *out, size_t ro
 	if (!strncmp(name, "file:", 5))
 		name += 5;
 	else if (name[colon] == ':')
-		return err_set(e, -ENOTSUP, "disk '%s': its backing image '%s' is not a plain file, which is not offered",
-			       q->path, name);
+		return err_set(e, -ENOTSUP,
+			       "disk '%s': its backing image '%s' is not a plain file, which is not offered", q->path,
+			       name);
 	n = snprintf(out, room, "%.*s%s", name[0] == '/' || !slash ? 0 : (int)(slash - q->path + 1), q->path, name);
 	if (n < 0 || (size_t)n >= room)
 		return err_set(e, -ENAMETOOLONG, "disk '%s': the name of its backing image is too long", q->path);
@@ -206,14 +211,15 @@ static int open_backing(struct qcow2 *q, const struct header *h, const struct bl
 	else if (!strcmp(h->backing_format, "qcow2"))
 		lower.format = BLOCK_QCOW2;
 	else if (h->backing_format[0])
-		return err_set(e, -ENOTSUP, "disk '%s': its backing image's format is not offered, only raw and qcow2 are",
-			       q->path);
+		return err_set(e, -ENOTSUP,
+			       "disk '%s': its backing image's format is not offered, only raw and qcow2 are", q->path);
 	r = resolve(q, h->backing, path, sizeof(path), e);
 	if (r < 0)
 		return r;
 	lower.path = path;
 	if (lower.format == BLOCK_PROBE)
-		log_warn("disk '%s' does not say which format its backing image has: qemu-img rebase -u -F FORMAT -b '%s' sets it",
+		log_warn("disk '%s' does not say which format its backing image has: qemu-img rebase -u -F FORMAT -b "
+			 "'%s' sets it",
 			 q->path, h->backing);
 	return image_open(&lower, depth + 1, &guard, &q->backing, e);
 }
@@ -272,7 +278,8 @@ static int prepare_writing(struct qcow2 *q, const struct header *h, struct err *
 		log_warn("disk '%s' was not closed after its last use: its refcounts are made anew", q->path);
 		r = qcow2_check(q, true, &found);
 		if (!r && found.errors)
-			return err_set(e, -EINVAL, "disk '%s' is damaged: repair it with qemu-img check -r all", q->path);
+			return err_set(e, -EINVAL, "disk '%s' is damaged: repair it with qemu-img check -r all",
+				       q->path);
 		if (!r)
 			r = qcow2_flush_tables(q);
 		if (!r)

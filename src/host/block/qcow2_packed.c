@@ -82,7 +82,8 @@ static int unpack(struct qcow2 *q, uint64_t entry)
 	return r;
 }
 
-int qcow2_read_packed(struct qcow2 *q, uint64_t entry, uint64_t off, const struct iovec *iov, unsigned niov, uint64_t len)
+int qcow2_read_packed(struct qcow2 *q, uint64_t entry, uint64_t off, const struct iovec *iov, unsigned niov,
+		      uint64_t len)
 {
 	int r = 0;
 

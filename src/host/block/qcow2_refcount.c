@@ -6,11 +6,11 @@
 #include "base/err.h"
 #include "host/block/qcow2.h"
 
-#define RT_BYTES_MAX (8u << 20)
-#define GROW_BYTES (1u << 20)      /* the file grows in steps: fewer system calls */
+#define RT_BYTES_MAX  (8u << 20)
+#define GROW_BYTES    (1u << 20)   /* the file grows in steps: fewer system calls */
 #define FILE_SIZE_MAX (1ull << 56) /* entries have no more bits */
 
-static uint64_t per_block(const struct qcow2 *q) { return q->cluster * 8 >> q->refcount_order; }
+static uint64_t per_block(const struct qcow2 *q) { return 1ull << (q->cluster_bits + 3 - q->refcount_order); }
 
 /* Entry @i of a refcount block; below 8 bits they are packed from the least significant bit up */
 static uint64_t entry_get(const struct qcow2 *q, const uint8_t *d, uint64_t i)
@@ -18,16 +18,11 @@ static uint64_t entry_get(const struct qcow2 *q, const uint8_t *d, uint64_t i)
 	unsigned width = 1u << q->refcount_order;
 
 	switch (q->refcount_order) {
-	case 3:
-		return d[i];
-	case 4:
-		return be16_load(d + 2 * i);
-	case 5:
-		return be32_load(d + 4 * i);
-	case 6:
-		return be64_load(d + 8 * i);
-	default:
-		return d[i * width / 8] >> i * width % 8 & ((1u << width) - 1);
+	case 3: return d[i];
+	case 4: return be16_load(d + 2 * i);
+	case 5: return be32_load(d + 4 * i);
+	case 6: return be64_load(d + 8 * i);
+	default: return d[i * width / 8] >> i * width % 8 & ((1u << width) - 1);
 	}
 }
 
@@ -38,20 +33,12 @@ static int entry_set(const struct qcow2 *q, uint8_t *d, uint64_t i, uint64_t v)
 	if (width < 64 && v >> width)
 		return -ERANGE;
 	switch (q->refcount_order) {
-	case 3:
-		d[i] = (uint8_t)v;
-		break;
-	case 4:
-		be16_store(d + 2 * i, (uint16_t)v);
-		break;
-	case 5:
-		be32_store(d + 4 * i, (uint32_t)v);
-		break;
-	case 6:
-		be64_store(d + 8 * i, v);
-		break;
+	case 3: d[i] = (uint8_t)v; break;
+	case 4: be16_store(d + 2 * i, (uint16_t)v); break;
+	case 5: be32_store(d + 4 * i, (uint32_t)v); break;
+	case 6: be64_store(d + 8 * i, v); break;
 	default:
-		d[i * width / 8] &= (uint8_t)~(((1u << width) - 1) << shift);
+		d[i * width / 8] &= (uint8_t) ~(((1u << width) - 1) << shift);
 		d[i * width / 8] |= (uint8_t)(v << shift);
 	}
 	return 0;
@@ -97,9 +84,8 @@ int qcow2_refcount(struct qcow2 *q, uint64_t cluster, uint64_t *out)
 	struct qtable *t;
 	int r = block_of(q, cluster, &t);
 
-	if (r == -ENOENT)
-		*out = 0;
-	else if (!r)
+	*out = 0;
+	if (!r)
 		*out = entry_get(q, t->data, cluster % per_block(q));
 	return r == -ENOENT ? 0 : r;
 }
@@ -196,7 +182,7 @@ static int add_block(struct qcow2 *q, uint64_t cluster)
 	r = use_until(q, (cluster + 1) << q->cluster_bits);
 	if (!r)
 		r = qcache_get(q, &q->blocks, cluster << q->cluster_bits, true, &t);
-	if (r < 0)
+	if (r)
 		return r;
 	r = set_in_block(q, t, cluster, 1);
 	if (!r)
@@ -222,7 +208,7 @@ struct layout {
 
 static struct layout plan_table(const struct qcow2 *q)
 {
-	uint64_t per = per_block(q), per_rt = q->cluster / 8;
+	uint64_t per = per_block(q), per_rt = 1ull << q->l2_bits; /* entries of a cluster */
 	struct layout l = { .first = q->rt_size * per, .nblocks = 1 };
 
 	for (;;) {
@@ -346,7 +332,8 @@ int qcow2_alloc(struct qcow2 *q, uint64_t want, uint64_t *off, uint64_t *got, bo
 			break;
 		if (is_metadata(q, (first + n) << q->cluster_bits)) {
 			qcow2_unalloc(q, first << q->cluster_bits, n);
-			return qcow2_corrupt(q, "the refcounts say free of the table at", (first + n) << q->cluster_bits);
+			return qcow2_corrupt(q, "the refcounts say free of the table at",
+					     (first + n) << q->cluster_bits);
 		}
 		r = block_of(q, first + n, &t);
 		if (!r)

@@ -13,7 +13,7 @@
 struct range {
 	uint64_t start, end; /* [start, end) */
 	bool exclusive;
-	bool held;           /* for holders that take it only sometimes: range_release ignores it when clear */
+	bool held; /* for holders that take it only sometimes: range_release ignores it when clear */
 	struct range *next;
 	struct range **link;
 };

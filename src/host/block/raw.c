@@ -21,20 +21,20 @@
 #include "base/err.h"
 #include "host/block/image.h"
 
-#define SECTOR 512u
-#define PAGE 4096u
+#define SECTOR     512u
+#define PAGE       4096u
 #define ZERO_CHUNK (256u << 10)
 
 struct raw {
 	struct image img;
 	int fd;
-	int buffered;              /* the same file without O_DIRECT; fd itself where that has none */
-	uint32_t align;            /* of offsets, lengths and addresses; 1 without O_DIRECT */
-	bool device;               /* a block device: its size is fixed */
-	bool unsafe;               /* flushes do nothing */
-	struct range_lock ranges;  /* only with O_DIRECT */
+	int buffered;                         /* the same file without O_DIRECT; fd itself where that has none */
+	uint32_t align;                       /* of offsets, lengths and addresses; 1 without O_DIRECT */
+	bool device;                          /* a block device: its size is fixed */
+	bool unsafe;                          /* flushes do nothing */
+	struct range_lock ranges;             /* only with O_DIRECT */
 	_Atomic bool no_punch, no_zero_range; /* the file system said so */
-	_Atomic int broken;        /* a sync failed: what was written before may be lost, whatever a later one says */
+	_Atomic int broken; /* a sync failed: what was written before may be lost, whatever a later one says */
 };
 
 static struct raw *raw_of(struct image *img) { return (struct raw *)img; }
@@ -83,7 +83,8 @@ static int transfer(int fd, bool write, const struct iovec *iov, unsigned niov, 
 			skip -= iov[first++].iov_len;
 		n = niov - first < ARRAY_LEN(part) ? niov - first : ARRAY_LEN(part);
 		n = iov_slice(iov + first, n, skip, len - at, part);
-		done = write ? pwritev(fd, part, (int)n, (off_t)(off + at)) : preadv(fd, part, (int)n, (off_t)(off + at));
+		done = write ? pwritev(fd, part, (int)n, (off_t)(off + at))
+			     : preadv(fd, part, (int)n, (off_t)(off + at));
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0)
@@ -132,10 +133,7 @@ static bool raw_map(struct image *img, bool write, uint64_t off, uint64_t len, s
 	return true;
 }
 
-static void raw_unmap(struct image *img, struct block_req *req)
-{
-	range_release(&raw_of(img)->ranges, &req->hold[0]);
-}
+static void raw_unmap(struct image *img, struct block_req *req) { range_release(&raw_of(img)->ranges, &req->hold[0]); }
 
 /* --- zeroes and discards --- */
 
@@ -321,8 +319,8 @@ static uint32_t direct_align(const struct raw *f)
 
 	if (!statx(f->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) && (st.stx_mask & STATX_DIOALIGN) &&
 	    st.stx_dio_offset_align) {
-		uint32_t a = st.stx_dio_offset_align > st.stx_dio_mem_align ? st.stx_dio_offset_align :
-									      st.stx_dio_mem_align;
+		uint32_t a =
+			st.stx_dio_offset_align > st.stx_dio_mem_align ? st.stx_dio_offset_align : st.stx_dio_mem_align;
 		if (a <= PAGE && !(a & (a - 1)))
 			return a < SECTOR ? SECTOR : a;
 	}
@@ -392,8 +390,9 @@ int raw_open(const struct block_options *o, struct image **out, struct err *e)
 	f->unsafe = o->cache == BLOCK_CACHE_UNSAFE;
 	f->fd = f->buffered = open(o->path, flags);
 	if (f->fd < 0) {
-		r = errno == EISDIR ? err_set(e, -EISDIR, "disk '%s' is a directory: give an image file or a block device",
-					      o->path) : open_error(errno, o, e);
+		r = errno == EISDIR ? err_set(e, -EISDIR,
+					      "disk '%s' is a directory: give an image file or a block device", o->path)
+				    : open_error(errno, o, e);
 		range_lock_fini(&f->ranges);
 		free(f);
 		return r;
