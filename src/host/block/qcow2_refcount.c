@@ -250,7 +250,7 @@ static int grow_table(struct qcow2 *q)
 	uint64_t *rt;
 	int r;
 
-	if (entries * 8 > RT_BYTES_MAX)
+	if (entries * 8 > RT_BYTES_MAX || entries <= q->rt_size)
 		return -EFBIG;
 	rt = calloc(entries, sizeof(*rt));
 	if (!rt)
