@@ -172,6 +172,8 @@ int msr_read_apic(const struct cpu *c, uint32_t msr, uint64_t *val)
 /* 100 MHz units of the TSC, as bus ratios are given */
 static uint64_t bus_ratio(void) { return tsc_khz() / 100000 & 0xff; }
 
+static bool has_tsc_aux(const struct cpu *c) { return cpu_has(c, F_RDTSCP) || cpu_has(c, F_RDPID); }
+
 int msr_read(struct cpu *c, uint32_t msr, uint64_t *val)
 {
 	int fix = mtrr_fixed_index(msr);
@@ -206,7 +208,7 @@ int msr_read(struct cpu *c, uint32_t msr, uint64_t *val)
 	case MSR_MISC_ENABLE: *val = c->misc_enable; break;
 	case MSR_PAT: *val = c->pat; break;
 	case MSR_MTRR_DEF: *val = c->mtrr_def; break;
-	case MSR_XSS: *val = c->xss; break;
+	case MSR_XSS: *val = c->xss; return cpu_has(c, F_XSAVES) ? 0 : -EINVAL;
 	case MSR_KVM_WALL: case MSR_KVM_WALL_OLD: *val = c->kvm_wall_clock; break;
 	case MSR_KVM_TIME: case MSR_KVM_TIME_OLD: *val = c->kvm_system_time; break;
 	case MSR_EFER: *val = c->efer; break;
@@ -217,7 +219,7 @@ int msr_read(struct cpu *c, uint32_t msr, uint64_t *val)
 	case MSR_FS_BASE: *val = c->seg[FS].base; break;
 	case MSR_GS_BASE: *val = c->seg[GS].base; break;
 	case MSR_KERNEL_GS_BASE: *val = c->kernel_gs_base; break;
-	case MSR_TSC_AUX: *val = c->tsc_aux; break;
+	case MSR_TSC_AUX: *val = c->tsc_aux; return has_tsc_aux(c) ? 0 : -EINVAL;
 	default: return -EINVAL;
 	}
 	return 0;
@@ -273,7 +275,7 @@ int msr_write(struct cpu *c, uint32_t msr, uint64_t v)
 	case MSR_MISC_ENABLE: return put(&c->misc_enable, (v & MISC_ENABLE_VALID) | MISC_ENABLE_FIXED, true);
 	case MSR_PAT: return put(&c->pat, v, all_bytes(v, pat_type_ok));
 	case MSR_MTRR_DEF: return put(&c->mtrr_def, v, mtrr_type_ok(v & 0xff) && !(v & ~0xcffull));
-	case MSR_XSS: return put(&c->xss, v, v == 0); /* no supervisor state component exists */
+	case MSR_XSS: return put(&c->xss, v, v == 0 && cpu_has(c, F_XSAVES)); /* no supervisor state component exists */
 	case MSR_KVM_WALL: case MSR_KVM_WALL_OLD:
 		c->kvm_wall_clock = v;
 		write_wall_clock(c, v);
@@ -290,7 +292,7 @@ int msr_write(struct cpu *c, uint32_t msr, uint64_t v)
 	case MSR_FS_BASE: return put_base(c, FS, v);
 	case MSR_GS_BASE: return put_base(c, GS, v);
 	case MSR_KERNEL_GS_BASE: return put(&c->kernel_gs_base, v, is_canonical48(v));
-	case MSR_TSC_AUX: return put(&c->tsc_aux, v, !(v >> 32));
+	case MSR_TSC_AUX: return put(&c->tsc_aux, v, !(v >> 32) && has_tsc_aux(c));
 	default: return -EINVAL;
 	}
 }
