@@ -103,6 +103,10 @@ int bzimage_parse(const uint8_t *data, size_t len, struct bzimage *out, struct e
 			       (unsigned long long)all);
 	if (!(data[HDR_LOADFLAGS] & LOADFLAG_HIGH))
 		return err_set(e, -ENOEXEC, "it is a zImage, which loads low; only bzImages can be loaded");
+	/* A kernel states 100000h, and can be entered there; iPXE's ipxe.lkrn states nothing */
+	if (!le32_load(data + HDR_CODE32_START))
+		return err_set(e, -ENOEXEC, "it has no 32-bit entry: it starts in real mode and needs a BIOS, which "
+			       "this machine does not have");
 	b.pm = data + setup_len;
 	b.pm_len = pm_len < len - setup_len ? pm_len : len - setup_len;
 	b.cmdline_max = le32_load(data + HDR_CMDLINE_SIZE);

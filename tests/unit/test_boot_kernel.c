@@ -290,6 +290,7 @@ static void bad_bzimages(void **state)
 	DAMAGE(le32_store, HDR_SYSSIZE, 0xffffffff, -ENOEXEC, "truncated");
 	DAMAGE(BYTE_STORE, HDR_SETUP_SECTS, 255, -ENOEXEC, "truncated");
 	DAMAGE(BYTE_STORE, HDR_LOADFLAGS, 0, -ENOEXEC, "zImage");
+	DAMAGE(le32_store, HDR_CODE32_START, 0, -ENOEXEC, "needs a BIOS");
 	DAMAGE(le32_store, HDR_PAYLOAD_OFFSET, 0xffffffff, -ENOEXEC, "outside the file");
 	DAMAGE(le32_store, HDR_PAYLOAD_LENGTH, 0xffffffff, -ENOEXEC, "outside the file");
 	DAMAGE(le32_store, HDR_PAYLOAD_LENGTH, 0, -ENOEXEC, "outside the file");
