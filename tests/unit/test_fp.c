@@ -1,5 +1,6 @@
 /* test_fp.c - floating point and SIMD of the software CPU against the host's own processor, by single
  * instructions with random operands. */
+/* not under tsan: it executes instructions of the host and catches their faults, which that runtime disturbs */
 #include "fp_fixture.h"
 
 static unsigned hits[OP_COUNT];
