@@ -5,8 +5,8 @@
 #               warnings; unit tests, also under the sanitizers; short fuzzing; guest programs and whole
 #               kernels; lint
 #   --quick     unit, guest and end-to-end tests of what is built, for `make test`
-#   --full      as without an option, with a minute of fuzzing for each target, longer soaks, the demo
-#               and the benchmark
+#   --full      as without an option, with a minute of fuzzing for each target, longer soaks, clang-tidy,
+#               the demo and the benchmark
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$TOP" || exit 1
@@ -86,7 +86,7 @@ say "guest programs and whole kernels"
 python_tests
 if [ "$level" != --quick ]; then
 	say "lint"
-	"$TOP/scripts/lint.sh"
+	if [ "$level" = --full ]; then "$TOP/scripts/lint.sh"; else "$TOP/scripts/lint.sh" --quick; fi
 fi
 if [ "$level" = --full ]; then
 	say "the demo"
