@@ -127,7 +127,7 @@ static int option_store(const struct option *o, const char *value, struct config
 			*(uint64_t *)field = num;
 		return r;
 	case K_CHOICE:
-		r = choice_index(o->choices, value);
+		r = value ? choice_index(o->choices, value) : -1;
 		if (r < 0)
 			return err_set(e, -ERANGE, "--%s '%s' is none of %s", o->name, value, o->choices);
 		*(unsigned *)field = (unsigned)r;
