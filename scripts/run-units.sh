@@ -5,6 +5,7 @@
 
 dir=${1:?usage: run-units.sh DIR [LABEL]} label=${2:-${1%/tests/unit}}
 passed=0 failed=0 skipped=0
+export TSAN_OPTIONS="suppressions=$TOP/tests/tsan.supp ${TSAN_OPTIONS:-}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for src in "$TOP"/tests/unit/test_*.c; do

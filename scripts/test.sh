@@ -5,7 +5,7 @@
 #               warnings; unit tests, also under the sanitizers; short fuzzing; guest programs and whole
 #               kernels; lint
 #   --quick     unit, guest and end-to-end tests of what is built, for `make test`
-#   --full      as without an option, with a minute of fuzzing for each target, longer soaks, clang-tidy,
+#   --full      as without an option, with half a minute of fuzzing for each target, longer soaks, clang-tidy,
 #               the demo and the benchmark
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,7 +14,7 @@ cd "$TOP" || exit 1
 level=${1:-normal}
 case $level in
 normal) fuzz_seconds=5 ;;
---full) fuzz_seconds=60 ;;
+--full) fuzz_seconds=30 ;;
 --quick) ;;
 *) die "usage: test.sh [--quick|--full]" ;;
 esac
@@ -77,7 +77,7 @@ if [ "$level" != --quick ]; then
 	done
 	say "fuzzing"
 	check "build fuzz targets" make -s "$jobs" VARIANT=fuzz CC="$clang" fuzz-bins &&
-		"$TOP/scripts/run-fuzz.sh" build/fuzz/tests/fuzz "$fuzz_seconds"
+		"$TOP/scripts/run-fuzz.sh" build/fuzz/tests/fuzz "$fuzz_seconds" 1
 fi
 for extra in tests/*/run.sh; do
 	[ -x "$extra" ] && "$extra" "$level"
