@@ -14,6 +14,19 @@ CACHE = pathlib.Path(os.environ.get("VIBEVMM_CACHE")
 CMDLINE = "console=ttyS0 earlyprintk=serial panic=1"
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: for scripts/test.sh --full only, which sets VIBEVMM_TEST_LEVEL")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves slow tests out where scripts/test.sh runs a lower level than --full."""
+    if os.environ.get("VIBEVMM_TEST_LEVEL", "--full") == "--full":
+        return
+    slow = [i for i in items if i.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [i for i in items if i not in slow]
+
+
 class Result:
     """What a finished run left: exit status, standard output and error as text, seconds, CPU seconds."""
 

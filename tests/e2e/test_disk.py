@@ -102,7 +102,7 @@ def back_to_raw(tmp_path, path):
     return out
 
 
-@pytest.mark.parametrize("kind", ["raw", "qcow2", "small", "v2", "lazy", "zlib", "zstd", "backed"])
+@pytest.mark.parametrize("kind", ["raw", "qcow2", *(pytest.param(k, marks=pytest.mark.slow) for k in ("small", "v2", "lazy", "zlib", "zstd", "backed"))])
 def test_file_system(cloud, tmp_path, ext4, kind):
     disk = as_format(tmp_path, ext4, kind)
     before = hashlib.sha256(ext4.read_bytes()).digest()
@@ -121,6 +121,7 @@ def test_file_system(cloud, tmp_path, ext4, kind):
         assert hashlib.sha256(ext4.read_bytes()).digest() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["none", "unsafe"])
 def test_cache_modes(cloud, tmp_path, ext4, cache):
     probe = tmp_path / "direct"
@@ -164,6 +165,7 @@ def test_ephemeral_leaves_the_image(cloud, tmp_path, ext4):
     assert hashlib.sha256(ext4.read_bytes()).digest() == before
 
 
+@pytest.mark.slow
 def test_discard_gives_space_back(cloud, tmp_path):
     need("qemu-img")
     raw, qcow2 = tmp_path / "d.raw", tmp_path / "d.qcow2"
@@ -202,6 +204,7 @@ def test_second_writer_is_refused(cloud, tmp_path, ext4):
     p.communicate(b"quit\n")
 
 
+@pytest.mark.slow
 def test_readers_share(cloud, tmp_path, ext4):
     s = Shell(cloud, "--disk", f"{ext4},ro")
     r = run_vmm(*cloud.args("--disk", ext4))
@@ -213,6 +216,7 @@ def test_readers_share(cloud, tmp_path, ext4):
 
 # --- hosts that fail ---
 
+@pytest.mark.slow
 def test_full_host_is_an_io_error(cloud, tmp_path):
     """The guest sees I/O errors, not a crash, and goes on when there is room again"""
     need("qemu-img")
@@ -237,6 +241,7 @@ def test_full_host_is_an_io_error(cloud, tmp_path):
 
 # --- formats ---
 
+@pytest.mark.slow
 def test_guest_cannot_change_a_probed_format(cloud, tmp_path):
     disk = tmp_path / "d.raw"
     disk.write_bytes(bytes(MB))
@@ -264,6 +269,7 @@ def test_refused_images(cloud, tmp_path):
     assert r.code == 3 and "gone.raw" in r.err, r
 
 
+@pytest.mark.slow
 def test_snapshots_stay(cloud, tmp_path, ext4):
     """Clusters that an internal snapshot shares are copied before they are written"""
     need("qemu-img")
@@ -285,6 +291,7 @@ def test_snapshots_stay(cloud, tmp_path, ext4):
 LOOP = r"""i=0; while :; do i=$((i+1)); echo "block $i" | dd of=/dev/vda bs=4096 seek=$((i*17%2000)) conv=sync,notrunc,fsync 2>/dev/null && echo "done $i."; done"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
 def test_kill_loses_no_flushed_block(cloud, tmp_path, kind):
     """Each line that the guest prints says that a block is written and synced; kill -9 must not lose it"""

@@ -6,6 +6,7 @@ import pytest
 from conftest import CACHE, spawn_vmm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x64", "ia32"])
 def test_memtest(name):
     program = CACHE / "memtest" / f"memtest86+{name}.bin"

@@ -28,7 +28,7 @@ def loaded(cloud, tmp_path_factory):
     return ["--kernel", cloud.kernel, "--initrd", initrd, "--cmdline", CMDLINE + " quiet"]
 
 
-@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize("cpus", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 4])
 def test_load(loaded, cpus):
     t = spawn_vmm(*loaded, "--cpus", cpus, "--mem", "256M", timeout=180)
     t.expect("guest# ")
@@ -64,6 +64,7 @@ def test_reset_with_several_cpus(loaded):
     assert t.exitstatus == 0
 
 
+@pytest.mark.slow
 def test_many_cpus(loaded):
     t = spawn_vmm(*loaded, "--cpus", "16", "--mem", "512M", timeout=180)
     t.expect("guest# ")

@@ -49,6 +49,7 @@ def test_drivers_come_and_go(guest):
                "head -c 1000 /dev/hwrng | wc -c", r"\r\n1000\r\n")
 
 
+@pytest.mark.slow
 def test_lines_instead_of_messages(cloud):
     t = booted(cloud, CMDLINE + " pci=nomsi")
     say(t, "head -c 10000 /dev/hwrng | wc -c", r"\r\n10000\r\n")
@@ -85,6 +86,7 @@ def test_console_alone(cloud):
     ends(t, 0)
 
 
+@pytest.mark.slow
 def test_freed_memory_returns_to_the_host(guest):
     say(guest, "dd if=/dev/zero of=/tmp/x bs=1M count=150 2>/dev/null; echo fill''ed", "\r\nfilled")
     full = rss_mb(guest)
@@ -96,6 +98,7 @@ def test_freed_memory_returns_to_the_host(guest):
     say(guest, "dd if=/dev/urandom of=/tmp/x bs=1M count=8 2>/dev/null; cp /tmp/x /tmp/y; cmp /tmp/x /tmp/y && echo sa''me", "\r\nsame")
 
 
+@pytest.mark.slow
 def test_balloon_statistics(cloud):
     t = spawn_vmm(*cloud.args("--log", "4"))
     t.expect(r"virtio-balloon: the guest has (\d+) KB of memory, (\d+) KB of it free")
