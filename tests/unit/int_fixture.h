@@ -165,7 +165,6 @@ static int exec_bytes(struct fix *f, const uint8_t *bytes, size_t len)
 	i->fn = interp_bind(i);
 	i[1] = (struct insn){ .fn = stop_here };
 	c->gpr[REG_IP] = AT_CODE;
-	c->cur = NULL;
 	atomic_fetch_or(&c->exitreq, EXITREQ_KICK);
 	c->unwind = &unwind;
 	if (sigsetjmp(unwind, 0)) {

@@ -76,8 +76,6 @@ struct cpu {
 	uint64_t sbase[8];      /* bases in effect by segment number: 0 for ES CS SS DS in 64-bit mode */
 	uint8_t scheck[8];      /* nonzero: seg_check_slow must look at this segment's limit or rights */
 	uint64_t rflags;        /* all but the arithmetic flags, bit 1 set; those are in cc_* */
-	const struct insn *cur; /* instruction in a slow path: what a fault belongs to */
-	uint64_t fault_rip;     /* RIP of cur, valid when an exception is raised from outside a block (cur == NULL) */
 
 	/* Architectural state off the fast path */
 	uint64_t rip;           /* valid between blocks only */

@@ -1,7 +1,7 @@
 /* exc.h - raising and delivering exceptions and interrupts.
  *
  * cpu_raise* never return: they unwind to the run loop, which delivers. All architectural
- * state must be as before the instruction (c->cur, or c->fault_rip, names it), except where
+ * state must be as before the instruction (i names it; NULL: c->rip does), except where
  * the SDM says otherwise (REP iterations done). */
 #ifndef SOFT_EXC_H
 #define SOFT_EXC_H

@@ -43,7 +43,7 @@ const struct insn *op_ud(struct cpu *, const struct insn *);
 /* Goes on at instruction n: by calling its handler where compilers turn that into a jump, else by returning
  * it to the loop. A call and its return cost several times what a short handler does. Callers have a
  * variable c; where a handler cannot end in a tail call (locals whose address is known elsewhere),
- * the stack grows by one frame, and block_jump64 sees to it that these stay few. */
+ * the stack grows by one frame, and block_find64 sees to it that these stay few. */
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CONTINUE(c, n) do { const struct insn *next_ = (n); return next_->fn((c), next_); } while (0)
 #else

@@ -181,7 +181,7 @@ void mmu_select_bank(struct cpu *);         /* CPL, AC, AM, DR7 changed: sets c-
 int mmu_translate_debug(struct cpu *, uint64_t lin, uint64_t *gpa);
 
 /* Instruction fetch: gpa of lin for the present mode with permission checks (raises #PF on behalf of
- * RIP c->rip, cur NULL). *host is a readable pointer to it, NULL where code lies in no RAM. */
+ * c->rip). *host is a readable pointer to it, NULL where code lies in no RAM. */
 uint64_t mmu_fetch(struct cpu *, uint64_t lin, const uint8_t **host);
 
 #endif
